@@ -1,0 +1,47 @@
+# Every target makes its own .venv; nothing else is needed but Python 3.11-3.13, make and pip's network.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# Small networks on shared cores: more threads than cores can be 50 times slower than one.
+export OMP_NUM_THREADS ?= 1
+# Prepared data of the demo and the tests stay in the checkout.
+DEMO_DATA := .data
+
+.PHONY: help install demo test slow lint format bench clean
+
+help:  ## Show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(INSTALLED)  ## Make .venv and install covbench with all extras into it
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else \
+	  "covbench needs Python 3.11 to 3.13; this is %d.%d.\nName another: make PYTHON=python3.12 ..." % v)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED)  ## Train the fifteen @demo networks on the phantom; leaves runs/ and a leaderboard
+	COVBENCH_DATA=$(DEMO_DATA) $(BIN)/covbench run --models @demo --data phantom --protocol smoke
+
+test: $(INSTALLED)  ## Run the tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+slow: $(INSTALLED)  ## Run what takes long: learning, chaos
+	$(BIN)/python -m pytest -m slow
+
+lint: $(INSTALLED)  ## Check style (ruff) and types (mypy)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(INSTALLED)  ## Print speed and memory as ratios against named references
+	$(BIN)/python -m benchmarks
+
+clean:  ## Remove what the demo and the tests left, not .venv
+	rm -rf runs report $(DEMO_DATA) .pytest_cache .mypy_cache .ruff_cache build *.egg-info
