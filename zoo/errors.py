@@ -1,0 +1,40 @@
+"""The two-line error that covbench shows to its users."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CovbenchError(Exception):
+    """A mistake that a user can mend, or a machine's limit: two lines, never a traceback.
+
+    Args:
+        problem: What is wrong, in one line.
+        remedy: What to do about it, in one line.
+    """
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem}\n{remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+    def __reduce__(self) -> tuple[type[CovbenchError], tuple[str, str]]:
+        return type(self), (self.problem, self.remedy)
+
+
+def unknown(kind: str, word: str, known: Iterable[str], listing: str) -> CovbenchError:
+    """The error for a name that nobody knows, with the nearest known one.
+
+    Args:
+        kind: What the name should have been: "model", "dataset", "protocol key".
+        word: The name as the user gave it.
+        known: All valid names.
+        listing: What shows the valid names: a command, or the names themselves.
+
+    Returns:
+        The error, to be raised by the caller.
+    """
+    near = difflib.get_close_matches(word.lower(), sorted(known), n=3, cutoff=0.55)
+    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    return CovbenchError(f"Unknown {kind} {word!r}.", f"{hint}All of them: {listing}")
