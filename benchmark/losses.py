@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmark.metrics.cases import IGNORE_LABEL
+from benchmark.labels import IGNORE
 from benchmark.protocols.schema import LossRule
 from zoo.errors import CovbenchError
 
@@ -78,7 +78,7 @@ def cross_entropy(logits: Tensor, target: Tensor, class_weights: Tensor | None =
     Returns:
         A scalar: the sum of the weighted losses over the sum of the weights.
     """
-    counts = target != IGNORE_LABEL
+    counts = target != IGNORE
     if logits.shape[1] == 1:
         classes = (target == 1).long()
         losses = F.binary_cross_entropy_with_logits(
@@ -87,7 +87,7 @@ def cross_entropy(logits: Tensor, target: Tensor, class_weights: Tensor | None =
     else:
         classes = target.where(counts, 0)
         # Unreduced: on CUDA the sum and the mean of PyTorch's own are not deterministic.
-        losses = F.cross_entropy(logits, target, ignore_index=IGNORE_LABEL, reduction="none")
+        losses = F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none")
     weights = counts.to(logits.dtype)
     if class_weights is not None:
         weights = weights * class_weights.to(logits)[classes]
@@ -118,7 +118,7 @@ def bce_dice(logits: Tensor, target: Tensor) -> Tensor:
         )
     # The difference of two logits is the sigmoid logit of the softmax's second probability.
     logit = logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
-    counts = (target != IGNORE_LABEL).to(logit.dtype)
+    counts = (target != IGNORE).to(logit.dtype)
     truth = (target == 1).to(logit.dtype)
     bce = _mean(F.binary_cross_entropy_with_logits(logit, truth, reduction="none"), counts)
     probability = torch.sigmoid(logit) * counts

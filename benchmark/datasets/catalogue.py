@@ -1,0 +1,104 @@
+"""All datasets by name: which there are, and how one is opened."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from benchmark.datasets import ct100, folder, phantom
+from benchmark.datasets.prepared import MANIFEST, PreparedDataset, data_root
+from benchmark.datasets.recipes import REVISION, DatasetCard, Recipe
+from zoo.errors import CovbenchError, unknown
+
+RECIPES: dict[str, Recipe] = {
+    recipe.card.name: recipe for recipe in (phantom.RECIPE, ct100.RECIPE, folder.RECIPE)
+}
+_OWN = folder.CARD
+
+
+def get_recipe(name: str) -> Recipe:
+    """The recipe of a name.
+
+    Raises:
+        CovbenchError: There is none.
+    """
+    if name not in RECIPES:
+        raise unknown("kind of dataset", name, RECIPES, ", ".join(RECIPES))
+    return RECIPES[name]
+
+
+def list_datasets(root: Path | None = None) -> list[DatasetCard]:
+    """The cards of the datasets that covbench knows, then of the user's own prepared ones.
+
+    The last card, `folder`, stands for data that a user has yet to prepare. A damaged dataset is
+    listed without slices.
+    """
+    where = data_root(root)
+    cards = [_card(where / name, RECIPES[name].card) for name in RECIPES if name != _OWN.name]
+    for name in _prepared_names(where):
+        if name not in RECIPES:
+            blank = DatasetCard(name, "damaged", (), "unknown", "unknown", _OWN.obtain)
+            cards.append(_card(where / name, blank))
+    return [*cards, _OWN]
+
+
+def open_dataset(name: str, root: Path | None = None) -> PreparedDataset:
+    """Open a prepared dataset; a built-in one is prepared now if it isn't yet.
+
+    Args:
+        name: Its name.
+        root: Where prepared datasets live; see `data_root`.
+
+    Raises:
+        CovbenchError: Nobody knows the name, or it isn't prepared, or its copy is damaged.
+    """
+    from benchmark.datasets.prepare import prepare_dataset  # which needs the recipes above
+
+    where = data_root(root)
+    prepared = _prepared_names(where)
+    if name not in prepared and (name not in RECIPES or name == _OWN.name):
+        known = sorted({*RECIPES, *prepared} - {_OWN.name})
+        raise unknown("dataset", name, known, ", ".join(known))
+    built_in = name in RECIPES and RECIPES[name].built_in
+    if name in prepared:
+        opened = PreparedDataset(where / name)
+        if not built_in or opened.manifest.revision == REVISION:
+            return opened
+        return prepare_dataset(name, root=root, **opened.manifest.parameters)
+    if not built_in:
+        raise CovbenchError(
+            f"The dataset {name} is not prepared in {where}.",
+            f"Download it, then run `{RECIPES[name].card.obtain}`.",
+        )
+    return prepare_dataset(name, root=root)
+
+
+def verify_dataset(name: str, root: Path | None = None) -> None:
+    """Hash a prepared dataset's files again.
+
+    Raises:
+        CovbenchError: A file is not what was prepared (the error names it), or there is no such
+            dataset.
+    """
+    open_dataset(name, root).verify()
+
+
+def _prepared_names(where: Path) -> list[str]:
+    return sorted(path.parent.name for path in where.glob(f"[a-z0-9]*/{MANIFEST}"))
+
+
+def _card(path: Path, card: DatasetCard) -> DatasetCard:
+    """The card with what the prepared copy adds, where there is a whole one."""
+    try:
+        made = PreparedDataset(path).manifest
+    except CovbenchError:
+        return card
+    return replace(
+        card,
+        title=RECIPES[made.recipe].card.title if made.recipe in RECIPES else made.recipe,
+        tasks=made.tasks,
+        licence=made.licence,
+        citation=made.citation,
+        slices=made.slices,
+        manifest_hash=made.manifest_hash,
+    )

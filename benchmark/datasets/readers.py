@@ -1,0 +1,215 @@
+"""Read a picture or a mask from PNG, JPEG or TIFF, trusting nothing about the file.
+
+What comes back is 8-bit: grey values of an image, class labels of a mask. Every failure is a
+`CovbenchError` that names the file. NIfTI volumes: `benchmark.datasets.nifti`.
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmark.datasets import limits
+from benchmark.labels import IGNORE
+from zoo.errors import CovbenchError
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+
+Grey = NDArray[np.uint8]
+Window = tuple[float, float]
+
+# What Pillow's decoders have been seen to raise on damaged files.
+_BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    OverflowError,
+    EOFError,
+    struct.error,
+    zlib.error,
+)
+
+
+def read_image(path: Path, window: Window | None = None) -> Grey:
+    """One picture as grey values.
+
+    Args:
+        path: A PNG, JPEG or TIFF file. Colour is turned to grey; a palette is followed.
+        window: Stored values that become 0 and 255, linear between and clipped beyond. Without
+            it an 8-bit picture is taken as it is and a deeper one is refused.
+
+    Returns:
+        (H, W) uint8.
+
+    Raises:
+        CovbenchError: The file is damaged, empty, too large, no such picture, holds several
+            pages or values that are not finite, or needs a window.
+    """
+    with _opened(path) as picture:
+        deep = picture.mode.startswith(("I", "F"))
+        values = np.asarray(picture if deep else picture.convert("L"))
+    if values.dtype != np.uint8 and window is None:
+        raise CovbenchError(
+            f"{path} stores {values.dtype} values from {values.min()} to {values.max()}, "
+            "which have no standard grey scale.",
+            "Give the window that becomes black and white, for example "
+            "--option window=-1250,250 "
+            "where they are Hounsfield units.",
+        )
+    return to_grey(values, window, path) if window else np.array(values, dtype=np.uint8)
+
+
+def read_mask(path: Path, label_map: Mapping[int, int]) -> Grey:
+    """One mask as class labels.
+
+    Args:
+        path: A PNG or TIFF file of one channel, or with equal channels. A palette PNG counts by
+            its stored indices, not by its colours. JPEG is refused: it alters labels.
+        label_map: Stored value to class; 255 as a class means "ignore".
+
+    Returns:
+        (H, W) uint8.
+
+    Raises:
+        CovbenchError: As `read_image`, or a stored value is not in `label_map`.
+    """
+    with _opened(path) as picture:
+        if picture.format == "JPEG":
+            raise CovbenchError(
+                f"The mask {path} is a JPEG, whose compression alters labels.",
+                "Save the masks as PNG from the program that drew them.",
+            )
+        values = np.asarray(picture)
+    if values.ndim == 3:
+        colour = values[..., :-1] if picture.mode in ("LA", "RGBA") else values
+        if (colour != colour[..., :1]).any():
+            raise CovbenchError(
+                f"The mask {path} is coloured ({picture.mode}): its labels can't be told.",
+                "Save it as one channel that stores a number per class.",
+            )
+        values = colour[..., 0]
+    return to_labels(values, label_map, path)
+
+
+def to_grey(values: NDArray[np.generic], window: Window, path: Path) -> Grey:
+    """Stored values to grey: `window` becomes 0..255, clipped, rounded half to even.
+
+    Raises:
+        CovbenchError: A value is NaN or infinite.
+    """
+    check_finite(values, path)
+    low, high = window
+    grey = np.empty(values.shape, dtype=np.uint8)
+    for target, plane in zip(grey, values, strict=True):  # one at a time spares memory
+        scaled = (plane.astype(np.float64) - low) * (255 / (high - low))
+        target[...] = np.rint(np.clip(scaled, 0, 255))
+    return grey
+
+
+def to_labels(values: NDArray[np.generic], label_map: Mapping[int, int], path: Path) -> Grey:
+    """Stored values to class labels.
+
+    Raises:
+        CovbenchError: A value is NaN, infinite, no whole number or not in `label_map`.
+    """
+    check_finite(values, path)
+    labels = np.empty(values.shape, dtype=np.uint8)
+    unmapped: set[float] = set()
+    for target, plane in zip(labels, values, strict=True):
+        stored, inverse = np.unique(plane, return_inverse=True)
+        unmapped.update(value for value in stored.tolist() if value not in label_map)
+        classes = np.array([label_map.get(value, IGNORE) for value in stored.tolist()], np.uint8)
+        target[...] = classes[inverse].reshape(plane.shape)
+    if unmapped:
+        unknown = sorted(unmapped)
+        listed = ", ".join(f"{value:g}" for value in unknown[:10])
+        more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
+        known = ", ".join(str(value) for value in sorted(label_map))
+        raise CovbenchError(
+            f"The mask {path} holds labels that nothing maps to a class: {listed}{more} "
+            f"(mapped: {known}).",
+            "Mend the mask, or say what each stored value means with "
+            "--option label_map=value:class,… "
+            "(255 as a class is left out of training and scoring).",
+        )
+    return labels
+
+
+def check_finite(values: NDArray[np.generic], path: Path) -> None:
+    """Refuse NaN and infinite values.
+
+    Raises:
+        CovbenchError: There is one.
+    """
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        count = int((~np.isfinite(values)).sum())
+        raise CovbenchError(
+            f"{path} holds {count} values that are NaN or infinite.",
+            "Replace them (air is -1024 HU) in the program that wrote the file, then try again.",
+        )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """A decoded picture, opened only after its size was checked."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            picture = Image.open(path, formats=("PNG", "JPEG", "TIFF"))
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise _too_large(path) from error
+    except _BROKEN as error:
+        raise _damaged(path, error) from error
+    with picture:
+        width, height = picture.size
+        if width * height > limits.MAX_IMAGE_PIXELS:
+            raise _too_large(path)
+        if width == 0 or height == 0:
+            raise CovbenchError(f"{path} is {width}x{height}: it has no pixels.", _AGAIN)
+        try:
+            pages = getattr(picture, "n_frames", 1)
+            if pages != 1:
+                raise CovbenchError(
+                    f"{path} holds {pages} pages; one slice per file is expected.",
+                    "Save each page as a file of its own, or the stack as NIfTI.",
+                )
+            picture.load()
+            yield picture
+        except _BROKEN as error:
+            raise _damaged(path, error) from error
+
+
+_AGAIN = "Download or export the file again."
+
+
+def _too_large(path: Path) -> CovbenchError:
+    return CovbenchError(
+        f"{path} claims more than {limits.MAX_IMAGE_PIXELS:,} pixels and was not opened.",
+        "Check that it is a slice of a CT; scale it down if it really is that large.",
+    )
+
+
+def _damaged(path: Path, error: Exception) -> CovbenchError:
+    if isinstance(error, FileNotFoundError):
+        return CovbenchError(f"{path} does not exist.", "Check the path.")
+    if isinstance(error, PermissionError):
+        return CovbenchError(f"{path} may not be read.", "Give yourself the right to read it.")
+    return CovbenchError(
+        f"{path} is damaged or no PNG, JPEG or TIFF picture ({_reason(error)}).", _AGAIN
+    )
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an exception's text, or its kind."""
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,0 +1,26 @@
+"""Protocols: the settings that every network of a comparison shares, as TOML files."""
+
+from benchmark.protocols.load import list_protocols, load_protocol
+from benchmark.protocols.schema import (
+    AugmentRule,
+    InputRule,
+    LossRule,
+    OptimRule,
+    Protocol,
+    RunRule,
+    ScoreRule,
+    SplitRule,
+)
+
+__all__ = [
+    "AugmentRule",
+    "InputRule",
+    "LossRule",
+    "OptimRule",
+    "Protocol",
+    "RunRule",
+    "ScoreRule",
+    "SplitRule",
+    "list_protocols",
+    "load_protocol",
+]

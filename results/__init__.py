@@ -1,0 +1,1 @@
+"""What happened: specifications of runs, their records, and the store that keeps them."""

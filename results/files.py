@@ -1,0 +1,93 @@
+"""Files that are whole or absent: written beside their place, synced, then named."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _temporary(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """A new file in the target's folder, synced to disk at the end; removed whatever happens."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    name = f".{target.name}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
+    path = target.parent / name
+    try:
+        with path.open("xb") as file:
+            yield path, file
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name durable; some network file systems can't, and need not."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EACCES):
+            raise
+
+
+def write_atomically(target: Path, write: bytes | str | Callable[[BinaryIO], object]) -> None:
+    """Write a file so that a crash leaves the old one or the new one, never half of one.
+
+    Args:
+        target: Where the file goes; its folder is made.
+        write: The contents, or a function that writes them into an open binary file.
+    """
+    with _temporary(target) as (path, file):
+        _pour(file, write)
+        os.replace(path, target)
+    _sync_folder(target.parent)
+
+
+def write_once(target: Path, text: str) -> bool:
+    """Write a file unless it is there: of several writers, the first one wins.
+
+    A hard link fails where the name exists, on network file systems too.
+
+    Returns:
+        Whether this call wrote it.
+    """
+    with _temporary(target) as (path, file):
+        _pour(file, text)
+        try:
+            os.link(path, target)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without hard links: the lock of the run must do
+            if target.exists():
+                return False
+            os.replace(path, target)
+    _sync_folder(target.parent)
+    return True
+
+
+def _pour(file: BinaryIO, write: bytes | str | Callable[[BinaryIO], object]) -> None:
+    if callable(write):
+        write(file)
+    else:
+        file.write(write.encode() if isinstance(write, str) else write)
+    _sync(file)

@@ -1,0 +1,140 @@
+"""RunRecord: everything that is known of a finished run, and Failure, of one that failed."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from benchmark.complexity import Cost
+from benchmark.metrics import Score
+from results.spec import RunSpec, canonical_json, sha256
+
+SCHEMA = 1
+
+
+def now() -> str:
+    """The present time in UTC, as ISO 8601 to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Code(_Block):
+    """What program ran: covbench's version and commit, and the class that was really built."""
+
+    version: str
+    git_commit: str | None
+    git_dirty: bool | None
+    network_class: str
+
+
+class Environment(_Block):
+    """The machine and its software. Recorded, and never part of a run's id."""
+
+    python: str
+    platform: str
+    cpu: str
+    threads: int
+    packages: dict[str, str]
+    device: str
+    cuda: str | None
+    driver: str | None
+    deterministic: bool
+
+
+class Data(_Block):
+    """What was trained and tested on; patients on both sides of the fold are named."""
+
+    manifest_hash: str
+    fold_hash: str
+    n_train: int
+    n_test: int
+    groups_disjoint: bool
+    shared_groups: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class Training(_Block):
+    """How the training went; the curve is the mean loss of each epoch."""
+
+    epochs: int
+    steps: int
+    selection: str
+    seconds: float
+    resumed: int
+    peak_memory_bytes: int
+    curve: tuple[float, ...]
+
+
+class Counts(_Block):
+    """Pixels over all test images, pooled."""
+
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+
+
+class RunRecord(_Block):
+    """One finished run. `payload_sha256` shows damage to the file; it is no proof of honesty."""
+
+    schema_version: int = Field(default=SCHEMA, alias="schema", serialization_alias="schema")
+    spec: RunSpec
+    started: str
+    finished: str
+    code: Code
+    env: Environment
+    data: Data
+    training: Training | None
+    scores: dict[str, dict[str, Score]]
+    counts: dict[str, Counts]
+    cost: Cost
+    speed: tuple[dict[str, Any], ...] = ()
+    evaluation_seconds: float
+    weights_name: str | None = None
+    files: dict[str, str] = {}
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    def to_text(self) -> str:
+        """The record as JSON, with the SHA-256 of its own canonical payload."""
+        payload = self.model_dump(mode="json", by_alias=True)
+        return json.dumps({**payload, "payload_sha256": sha256(canonical_json(payload))}, indent=1)
+
+    @classmethod
+    def from_text(cls, text: str) -> RunRecord:
+        """Read a record back.
+
+        Raises:
+            ValueError: The text is no record, is damaged, or comes from a newer covbench.
+        """
+        payload = json.loads(text)
+        if not isinstance(payload, dict):
+            raise ValueError("not a JSON object")
+        if payload.get("schema") != SCHEMA:
+            raise ValueError(f"schema {payload.get('schema')!r}; this covbench reads {SCHEMA}")
+        expected = payload.pop("payload_sha256", None)
+        if sha256(canonical_json(payload)) != expected:
+            raise ValueError("its contents don't match its SHA-256")
+        return cls.model_validate(payload)
+
+
+Status = Literal["out of memory", "diverged", "disk full", "killed", "needs weights", "error"]
+
+
+class Failure(_Block):
+    """Why a run failed, beside the records; a table shows its status."""
+
+    spec: RunSpec
+    attempt: int
+    status: Status
+    exception: str
+    hint: str
+    log_tail: str
+    time: str

@@ -1,0 +1,98 @@
+"""RunSpec: what exactly is trained or scored, and the id that follows from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from zoo.selection import Row
+
+TRAINING_REVISION = 1
+"""Raised by hand when a change of the training code changes its numbers; a golden run guards it."""
+
+SCORING_REVISION = 1
+"""Raised by hand when a change of the scoring code changes its numbers."""
+
+Scalar = bool | int | float | str | None
+
+
+def canonical_json(value: Any) -> str:
+    """The one JSON text of a value: sorted keys, no spaces, ASCII.
+
+    Raises:
+        ValueError: The value holds a NaN or an infinity, which JSON does not know.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def sha256(text: str | bytes) -> str:
+    """SHA-256 of a text (as UTF-8) or of bytes, in hexadecimal."""
+    return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
+
+
+class RunSpec(BaseModel):
+    """One run: a network on one fold of a dataset under one protocol with one seed.
+
+    Attributes:
+        model: Name of the network in the registry.
+        options: Its options that differ from their defaults.
+        task: What is segmented, and how.
+        dataset: Name of the dataset; the data themselves are identified by `data_hash`.
+        data_hash: Hash of the prepared data's manifest.
+        fold: Number of the fold, from 1.
+        fold_hash: Hash of the case ids on both sides of the fold.
+        protocol: Name of the protocol; its settings count, not its name.
+        settings: Every setting of the protocol that changes the number, defaults filled in.
+        seed: Seed of initialisation, order, augmentation and dropout.
+        source: Hash of the network's source.
+        weights: SHA-256 of the weights file that was scored instead of a training's result.
+        training_revision: Revision of the training code.
+        scoring_revision: Revision of the scoring code.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    options: dict[str, Scalar] = {}
+    task: str = "infection"
+    dataset: str
+    data_hash: str
+    fold: int
+    fold_hash: str
+    protocol: str
+    settings: dict[str, Any]
+    seed: int
+    source: str
+    weights: str | None = None
+    training_revision: int = TRAINING_REVISION
+    scoring_revision: int = SCORING_REVISION
+
+    @property
+    def id(self) -> str:
+        """SHA-256 of what changes the number; names of data and protocol are not part of it."""
+        names = {"dataset", "fold", "protocol"}
+        return sha256(canonical_json(self.model_dump(mode="json", exclude=names)))
+
+    @property
+    def row(self) -> str:
+        """The row of a table that this run belongs to: `miniseg`, `miniseg[strict=true]`."""
+        label = Row(self.model, tuple(sorted(self.options.items()))).label
+        if self.task != "infection":
+            label += f" ({self.task})"
+        return label + (f" (weights {self.weights[:8]})" if self.weights else "")
+
+    @property
+    def title(self) -> str:
+        """The run in a few words, for progress lines and errors."""
+        return f"{self.row} · {self.dataset} fold {self.fold} seed {self.seed}"
+
+    @property
+    def folder(self) -> str:
+        """Relative folder of the run in a store; readable, and unique by the id's first 12."""
+        slug = re.sub(r"[^A-Za-z0-9._=-]+", "-", self.row).strip("-.")[:80]
+        data = re.sub(r"[^A-Za-z0-9._-]+", "-", self.dataset).strip("-.")[:40]
+        return f"{slug}/{data}-fold{self.fold}-seed{self.seed}-{self.id[:12]}"

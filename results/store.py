@@ -1,0 +1,123 @@
+"""The store: a folder of runs. A run is done when its valid record lies there, and only then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from results.files import write_once
+from results.record import Failure, RunRecord
+from results.spec import RunSpec
+from zoo.errors import CovbenchError
+
+RECORD = "record.json"
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """A file of the store that can't be read, and why."""
+
+    path: Path
+    reason: str
+
+
+class Store:
+    """Records, failures and files of runs below one folder.
+
+    Args:
+        root: The folder, `runs/` by default; it need not exist yet.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, spec: RunSpec) -> Path:
+        """Where the files of a run lie."""
+        return self.root / spec.folder
+
+    def read(self, spec: RunSpec) -> RunRecord | None:
+        """The record of a run, or None where it has none or the file is damaged."""
+        found = _read(self.folder(spec) / RECORD)
+        return found if isinstance(found, RunRecord) and found.spec.id == spec.id else None
+
+    def write(self, record: RunRecord) -> bool:
+        """Keep a record, unless the run has one: the first writer wins.
+
+        A damaged file in its place is moved aside first, never deleted.
+
+        Returns:
+            Whether this record was kept.
+        """
+        path = self.folder(record.spec) / RECORD
+        if path.exists() and not isinstance(_read(path), RunRecord):
+            _set_aside(path, "damaged")
+        return write_once(path, record.to_text())
+
+    def set_aside(self, spec: RunSpec) -> None:
+        """Rename a run's record and failures by the present time, so that it is run again."""
+        folder = self.folder(spec)
+        for path in (folder / RECORD, *folder.glob("failed-*.json")):
+            if path.exists():
+                _set_aside(path, "old")
+
+    def failures(self, spec: RunSpec) -> list[Failure]:
+        """The failed attempts of a run, oldest first."""
+        return _failures(self.folder(spec))
+
+    def write_failure(self, failure: Failure) -> None:
+        """Keep the account of a failed attempt."""
+        path = self.folder(failure.spec) / f"failed-{failure.attempt}.json"
+        write_once(path, failure.model_dump_json(indent=1))
+
+    def records(self) -> Iterator[RunRecord | Damaged]:
+        """All records of the store in the order of their paths; damaged ones as `Damaged`."""
+        for path in sorted(self.root.rglob(RECORD)):
+            yield _read(path)
+
+    def all_failures(self) -> list[Failure]:
+        """The last failure of every run that has no record."""
+        folders = sorted({path.parent for path in self.root.rglob("failed-*.json")})
+        unfinished = [path for path in folders if not isinstance(_read(path / RECORD), RunRecord)]
+        return [attempts[-1] for path in unfinished if (attempts := _failures(path))]
+
+
+def load_records(path: str | Path) -> list[RunRecord]:
+    """All valid records below a folder, for notebooks.
+
+    Args:
+        path: A folder that `covbench run` wrote to.
+
+    Returns:
+        The records, in the order of their paths; damaged ones are left out.
+
+    Raises:
+        CovbenchError: There is no such folder.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        raise CovbenchError(f"There is no folder {root}.", "Give the --out folder of a run.")
+    return [found for found in Store(root).records() if isinstance(found, RunRecord)]
+
+
+def _read(path: Path) -> RunRecord | Damaged:
+    try:
+        return RunRecord.from_text(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        return Damaged(path, " ".join(str(error).split())[:200])
+
+
+def _failures(folder: Path) -> list[Failure]:
+    """The readable accounts of failed attempts in a run's folder, oldest first."""
+    found = []
+    for path in folder.glob("failed-*.json"):
+        with suppress(ValueError, OSError):
+            found.append(Failure.model_validate_json(path.read_text(encoding="utf-8")))
+    return sorted(found, key=lambda failure: failure.attempt)
+
+
+def _set_aside(path: Path, why: str) -> None:
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    path.rename(path.with_name(f"{path.name}.{why}-{stamp}"))

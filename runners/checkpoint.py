@@ -1,0 +1,94 @@
+"""Checkpoints of a training: two are kept, each named by the SHA-256 of its bytes."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from results.files import write_atomically
+from results.spec import sha256
+
+KEPT = 2
+
+
+def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
+    """Write a checkpoint and drop all but the newest two.
+
+    The hash in the name shows a flipped byte, which `torch.load` would not notice.
+
+    Args:
+        folder: Where the run's files lie.
+        step: Optimiser steps done; orders the checkpoints.
+        state: Tensors and plain values only: it is read back with `weights_only`.
+
+    Returns:
+        The new file.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    data = buffer.getvalue()
+    path = folder / f"checkpoint-{step:09d}-{sha256(data)}.pt"
+    write_atomically(path, data)
+    for old in _newest_first(folder)[KEPT:]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def load_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
+    """The newest sound checkpoint of a run.
+
+    Args:
+        folder: Where the run's files lie.
+
+    Returns:
+        The state, or None where there is none, and a line for every file that was refused.
+    """
+    refused = []
+    for path in _newest_first(folder):
+        data = path.read_bytes()
+        if sha256(data) != path.stem.rsplit("-", 1)[-1]:
+            refused.append(f"{path.name} is damaged (its bytes don't match its SHA-256)")
+            continue
+        try:
+            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True), refused
+        except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
+            refused.append(f"{path.name} can't be read: {str(error).splitlines()[0]}")
+    return None, refused
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Delete a run's checkpoints, once its record is written."""
+    for path in _newest_first(folder):
+        path.unlink(missing_ok=True)
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(folder.glob("checkpoint-*.pt"), reverse=True)
+
+
+def random_states() -> dict[str, Any]:
+    """The states of every random generator that a network could draw from."""
+    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "numpy": [name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],
+        "python": list(random.getstate()),
+    }
+
+
+def restore_random_states(states: dict[str, Any]) -> None:
+    """Set every random generator to the states that `random_states` gave."""
+    torch.set_rng_state(states["torch"])
+    if states["cuda"]:
+        torch.cuda.set_rng_state_all(states["cuda"])
+    name, keys, position, has_gauss, cached = states["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    version, numbers, gauss = states["python"]
+    random.setstate((version, tuple(numbers), gauss))

@@ -1,0 +1,114 @@
+"""The driver: hands the missing runs to an engine and reads from the store how each ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from results.record import Failure, now
+from results.store import Store
+from runners.display import Display
+from runners.executors.base import Executor, RunState
+from runners.job import INTERRUPTED, Job
+from runners.plan import Plan
+from runners.progress import read_progress
+from runners.worker import log_tail
+
+POLL_SECONDS = 0.2
+
+
+@dataclass
+class Outcome:
+    """How the runs of a command ended: titles of the done, failures, and whether it was stopped."""
+
+    done: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    stopped: bool = False
+
+
+def drive(
+    plan: Plan,
+    executor: Executor,
+    store: Store,
+    display: Display,
+    *,
+    fail_fast: bool = False,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Do every missing run of a plan.
+
+    Args:
+        plan: What is wanted and what is done.
+        executor: The engine; it is closed at the end, whatever happens.
+        store: Where records and failures lie.
+        display: Shows the progress.
+        fail_fast: Whether the first failure ends the rest.
+        should_stop: Asked at every round; the runs in progress then stop with a checkpoint.
+
+    Returns:
+        How the runs ended.
+    """
+    outcome = Outcome()
+    pending = {job.spec.id: job for job in plan.todo}
+    try:
+        executor.submit(list(pending.values()))
+        while pending:
+            states = executor.poll()
+            for run_id, state in states.items():
+                job = pending.get(run_id)
+                if job is None:
+                    continue
+                if state.state == "running":
+                    display.running(job, read_progress(job.folder))
+                elif state.state == "gone":
+                    _settle(job, state, store, executor, display, outcome, pending)
+            if should_stop() or (fail_fast and outcome.failures):
+                outcome.stopped = should_stop()
+                break
+            time.sleep(POLL_SECONDS)
+    finally:
+        executor.close()
+    return outcome
+
+
+def _settle(
+    job: Job,
+    state: RunState,
+    store: Store,
+    executor: Executor,
+    display: Display,
+    outcome: Outcome,
+    pending: dict[str, Job],
+) -> None:
+    """Learn from the store how a run ended whose worker is gone."""
+    record = store.read(job.spec)
+    if record is None and state.exit_code == INTERRUPTED:
+        executor.submit([job])
+        return
+    del pending[job.spec.id]
+    if record is not None:
+        outcome.done += 1
+        display.done(job, record)
+        return
+    failure = _failure(job, state, store)
+    outcome.failures.append(failure)
+    display.failed(job, failure)
+
+
+def _failure(job: Job, state: RunState, store: Store) -> Failure:
+    """The worker's own account of its failure, or ours of a worker that could not give one."""
+    for failure in store.failures(job.spec):
+        if failure.attempt == job.attempt:
+            return failure
+    failure = Failure(
+        spec=job.spec,
+        attempt=job.attempt,
+        status="killed",
+        exception=f"The worker {state.detail}.",
+        hint="SIGKILL often means that memory ran out: use fewer --jobs. Then --retry-failed.",
+        log_tail=log_tail(job.folder),
+        time=now(),
+    )
+    store.write_failure(failure)
+    return failure

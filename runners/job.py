@@ -1,0 +1,52 @@
+"""Job: a run and where its parts lie on this machine. It travels to a worker as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from benchmark.protocols import Protocol
+from results.spec import RunSpec
+from results.store import Store
+
+INTERRUPTED = 75
+"""Exit code of a worker that wrote a checkpoint and wants to be continued (EX_TEMPFAIL)."""
+
+BUSY = 76
+"""Exit code of a worker that found its run in the hands of another one."""
+
+
+class Job(BaseModel):
+    """A run to be done, with everything a worker needs that is not part of its identity.
+
+    Attributes:
+        spec: What to run.
+        protocol: The whole protocol, with the fields that don't change a number.
+        store: Folder of the records.
+        data: Folder of the prepared datasets.
+        plugins: The user's model files and entry points, as given, to be loaded again.
+        weights: A file of weights to score instead of training.
+        device: "cpu" or "cuda".
+        gpu: Index of the GPU that the worker may see.
+        threads: CPU threads.
+        attempt: Number of this attempt, from 1.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    spec: RunSpec
+    protocol: Protocol
+    store: Path
+    data: Path
+    plugins: tuple[str, ...] = ()
+    weights: Path | None = None
+    device: str = "cpu"
+    gpu: int | None = None
+    threads: int = 1
+    attempt: int = 1
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder in the store."""
+        return Store(self.store).folder(self.spec)

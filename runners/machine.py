@@ -1,0 +1,65 @@
+"""What this machine offers to runs: GPUs, CPU slots and threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from zoo.errors import CovbenchError
+from zoo.registry import get_card
+
+_MOST_CPU_SLOTS = 4
+
+
+def cpu_count() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def slots_and_threads(gpus: str | None, jobs: int | None) -> tuple[list[int | None], str, int]:
+    """Decide how many runs go at a time, on what, with how many CPU threads each.
+
+    Args:
+        gpus: The user's choice: `0,1`, `none`, or None for all there are.
+        jobs: Runs at a time on a CPU; None for one a core, up to four.
+
+    Returns:
+        One GPU index (or None) for each slot, the device's type, and threads for each run.
+
+    Raises:
+        CovbenchError: No such GPU, or a senseless number of jobs.
+    """
+    import torch
+
+    found = torch.cuda.device_count() if gpus != "none" else 0
+    if gpus not in (None, "none"):
+        try:
+            chosen = [int(word) for word in str(gpus).split(",")]
+        except ValueError:
+            raise CovbenchError(
+                f"--gpus {gpus!r} is no list of GPUs.", "Write 0,1 or none."
+            ) from None
+        missing = [index for index in chosen if not 0 <= index < found]
+        if missing:
+            raise CovbenchError(
+                f"There is no GPU {missing[0]}: this machine has {found}.",
+                "Leave --gpus out for all of them, or write --gpus none for the CPU.",
+            )
+    else:
+        chosen = list(range(found))
+    cores = cpu_count()
+    if chosen:
+        return list(chosen), "cuda", max(1, cores // len(chosen))
+    if jobs is not None and jobs < 1:
+        raise CovbenchError(f"--jobs {jobs} is too few.", "Give 1 or more.")
+    count = jobs or min(cores, _MOST_CPU_SLOTS)
+    return [None] * count, "cpu", max(1, cores // count)
+
+
+def preload_for(models: Iterable[str]) -> list[str]:
+    """Modules that the server of workers imports once, for the networks of a plan."""
+    names = set(models)
+    preload = ["zoo.nets", "torchvision.models"]
+    if any(name.startswith("smp:") or get_card(name).requires for name in names):
+        preload.append("segmentation_models_pytorch")
+    return preload

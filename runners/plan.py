@@ -1,0 +1,144 @@
+"""The plan: which runs a command asks for, and which of them are still to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.datasets import PreparedDataset, open_dataset
+from benchmark.protocols import Protocol
+from results.files import sha256_file
+from results.spec import RunSpec
+from results.store import Store
+from runners.job import Job
+from zoo.errors import CovbenchError
+from zoo.registry import get_card
+from zoo.selection import Row
+from zoo.source import source_hash
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Where runs find their parts on this machine, and what each may use of it."""
+
+    store: Path
+    data: Path
+    plugins: tuple[str, ...] = ()
+    device: str = "cpu"
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All runs of a command, in order, and what the store says of them.
+
+    Attributes:
+        jobs: Every run that was asked for.
+        done: Ids of those that have a record.
+        failed: Ids of those that failed before and are not to be tried again.
+    """
+
+    jobs: tuple[Job, ...]
+    done: frozenset[str]
+    failed: frozenset[str]
+
+    @property
+    def todo(self) -> tuple[Job, ...]:
+        """The runs that are missing."""
+        settled = self.done | self.failed
+        return tuple(job for job in self.jobs if job.spec.id not in settled)
+
+
+def make_plan(
+    rows: Sequence[Row],
+    datasets: Sequence[str],
+    protocol: Protocol,
+    resources: Resources,
+    *,
+    folds: Sequence[int] | None = None,
+    seeds: Sequence[int] | None = None,
+    weights: Path | None = None,
+    retry_failed: bool = False,
+) -> Plan:
+    """Work out the runs of a command.
+
+    Args:
+        rows: Networks with their options.
+        datasets: Names of prepared datasets.
+        protocol: The settings.
+        resources: Folders and device.
+        folds: Numbers of folds; None for the protocol's own.
+        seeds: Seeds; None for the protocol's own.
+        weights: A weights file to score instead of training.
+        retry_failed: Whether runs that failed before are to be tried again.
+
+    Returns:
+        The plan. Of the same row, fold and seed there is one run.
+
+    Raises:
+        CovbenchError: A dataset is not prepared, or lacks a fold.
+    """
+    store = Store(resources.store)
+    sources = {row.name: source_hash(get_card(row.name)) for row in rows}
+    weights_hash = sha256_file(weights) if weights else None
+    jobs = []
+    for name in datasets:
+        dataset = open_dataset(name, resources.data)
+        hashes = {fold.number: fold.hash for fold in dataset.folds(protocol.split)}
+        for fold in _chosen_folds(dataset, hashes, folds or protocol.split.run_folds):
+            for seed in seeds or protocol.split.seeds:
+                for row in rows:
+                    spec = RunSpec(
+                        model=row.name,
+                        options=dict(row.options),
+                        dataset=name,
+                        data_hash=dataset.manifest_hash,
+                        fold=fold,
+                        fold_hash=hashes[fold],
+                        protocol=protocol.name,
+                        settings=protocol.canonical(),
+                        seed=seed,
+                        source=sources[row.name],
+                        weights=weights_hash,
+                    )
+                    jobs.append(_job(spec, protocol, resources, weights))
+    done, failed, attempts = set(), set(), {}
+    for job in jobs:
+        if store.read(job.spec) is not None:
+            done.add(job.spec.id)
+        elif failures := store.failures(job.spec):
+            attempts[job.spec.id] = failures[-1].attempt
+            if not retry_failed:
+                failed.add(job.spec.id)
+    numbered = tuple(
+        job.model_copy(update={"attempt": attempts.get(job.spec.id, 0) + 1}) for job in jobs
+    )
+    return Plan(numbered, frozenset(done), frozenset(failed))
+
+
+def _job(spec: RunSpec, protocol: Protocol, resources: Resources, weights: Path | None) -> Job:
+    return Job(
+        spec=spec,
+        protocol=protocol,
+        store=resources.store.resolve(),
+        data=resources.data.resolve(),
+        plugins=resources.plugins,
+        weights=weights.resolve() if weights else None,
+        device=resources.device,
+        threads=resources.threads,
+    )
+
+
+def _chosen_folds(
+    dataset: PreparedDataset, hashes: dict[int, str], wanted: Sequence[int] | None
+) -> list[int]:
+    if wanted is None:
+        return sorted(hashes)
+    for fold in wanted:
+        if fold not in hashes:
+            raise CovbenchError(
+                f"{dataset.name} has no fold {fold}.",
+                f"Its folds are {min(hashes)}-{max(hashes)}: give --folds within them.",
+            )
+    return list(wanted)

@@ -1,0 +1,57 @@
+"""Progress of a run as a small file in its folder, so that any engine's driver can read it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+PROGRESS = "progress.json"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: its phase, steps done and in all, and the mean loss of this epoch."""
+
+    phase: str
+    done: int = 0
+    total: int = 0
+    loss: float | None = None
+
+
+class ProgressWriter:
+    """Writes progress at most twice a second; it is a courtesy, so errors are ignored.
+
+    Args:
+        folder: The run's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / PROGRESS
+        self._last = float("-inf")
+
+    def __call__(self, progress: Progress, *, now: bool = False) -> None:
+        """Write it, unless something was written within the last half second."""
+        if not now and time.monotonic() - self._last < 0.5:
+            return
+        self._last = time.monotonic()
+        temporary = self._path.with_name(f".{PROGRESS}.{os.getpid()}.tmp")
+        try:
+            temporary.write_text(json.dumps(asdict(progress)))
+            temporary.replace(self._path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Remove the file, when the run is over."""
+        self._path.unlink(missing_ok=True)
+
+
+def read_progress(folder: Path) -> Progress | None:
+    """The last written progress of a run, or None."""
+    try:
+        return Progress(**json.loads((folder / PROGRESS).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None

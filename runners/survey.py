@@ -1,0 +1,93 @@
+"""What a store holds: the state of every run in it, from its files alone."""
+
+from __future__ import annotations
+
+import fcntl
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from results.record import RunRecord
+from results.store import Damaged, Store
+from runners.progress import read_progress
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run: its title, its state, and what there is to say of it."""
+
+    title: str
+    state: str
+    detail: str
+    path: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def survey(root: Path) -> list[Entry]:
+    """The state of every run in a store.
+
+    Args:
+        root: The store's folder.
+
+    Returns:
+        One entry a run: done, failed, running, interrupted (it continues when its command is
+        given again) or damaged (it is run again).
+    """
+    store = Store(root)
+    entries = []
+    for found in store.records():
+        if isinstance(found, RunRecord):
+            entries.append(_done(found, store))
+        elif isinstance(found, Damaged):
+            folder = found.path.parent
+            entries.append(Entry(_name(folder, root), "damaged", found.reason, str(found.path)))
+    settled = {entry.path for entry in entries}
+    for failure in store.all_failures():
+        folder = store.folder(failure.spec)
+        if str(folder) not in settled and not _is_held(folder):
+            settled.add(str(folder))
+            reason = failure.exception.splitlines()[0][:160]
+            detail = f"{failure.status}: {reason} ({folder / 'log.txt'})"
+            entries.append(Entry(failure.spec.title, "failed", detail, str(folder)))
+    for lock in sorted(root.rglob(".lock")):
+        folder = lock.parent
+        if str(folder) not in settled and not (folder / "record.json").exists():
+            entries.append(_unfinished(folder, root))
+    return entries
+
+
+def _done(record: RunRecord, store: Store) -> Entry:
+    scores = next(iter(record.scores.values()), {})
+    dice = scores["dice_slice"].value if "dice_slice" in scores else None
+    detail = f"Dice {dice:.4f}" if dice is not None else "Dice undefined"
+    return Entry(record.spec.title, "done", detail, str(store.folder(record.spec)))
+
+
+def _unfinished(folder: Path, root: Path) -> Entry:
+    state = "running" if _is_held(folder) else "interrupted"
+    progress = read_progress(folder)
+    detail = ""
+    if progress is not None:
+        detail = progress.phase
+        if progress.total:
+            detail += f" step {progress.done} of {progress.total}"
+    return Entry(_name(folder, root), state, detail, str(folder))
+
+
+def _name(folder: Path, root: Path) -> str:
+    return str(folder.relative_to(root))
+
+
+def _is_held(folder: Path) -> bool:
+    """Whether a living worker holds the run's lock."""
+    try:
+        with (folder / ".lock").open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

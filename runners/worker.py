@@ -1,0 +1,167 @@
+"""One run in its own process: lock, build, train, evaluate, record; or one account of a failure."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+import sys
+import threading
+import traceback
+from contextlib import suppress
+from multiprocessing import connection, parent_process
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any
+
+import torch
+
+from results.record import Failure, Status, now
+from results.store import Store
+from runners.job import BUSY, INTERRUPTED, Job
+from runners.progress import ProgressWriter
+from runners.run_one import NeedsWeights, run_one
+from runners.train import Diverged, Interrupted
+from zoo.errors import CovbenchError
+
+LOG = "log.txt"
+_LOG_TAIL_BYTES = 4000
+
+
+class _StopFlag:
+    """Set by SIGTERM: the training stops after its step, with a checkpoint."""
+
+    def __init__(self) -> None:
+        self.set = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.set = True
+
+
+def work(job: Job) -> None:
+    """Do one run and end the process; the entry point of a worker.
+
+    Exit codes: 0 the record is there, 1 a failure is written, 75 continue me, 76 another worker
+    has this run.
+    """
+    stop = _StopFlag()
+    signal.signal(signal.SIGTERM, stop)
+    # Ctrl-C reaches the whole process group; the driver alone decides what to do about it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _end_with_driver()
+    if job.gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(job.gpu)
+    folder = job.folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = _lock(folder)
+        if lock is None:
+            os._exit(BUSY)
+        for leftover in folder.glob(".*.tmp"):  # of a worker that was killed while writing
+            leftover.unlink(missing_ok=True)
+        _log_to(folder / LOG)
+    except OSError as error:
+        _fail(job, error)
+        os._exit(1)
+    code = _run(job, stop)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Skips the clean-up of a forked interpreter and of libraries that may hang in it.
+    os._exit(code)
+
+
+def _run(job: Job, stop: _StopFlag) -> int:
+    torch.set_num_threads(job.threads)
+    import cv2
+
+    cv2.setNumThreads(job.threads)
+    try:
+        run_one(job, ProgressWriter(job.folder), lambda: stop.set)
+        return 0
+    except Interrupted:
+        print(f"[{now()}] interrupted; a checkpoint is kept", flush=True)
+        return INTERRUPTED
+    except BaseException as error:
+        traceback.print_exc()
+        _fail(job, error)
+        return 1
+
+
+def _fail(job: Job, error: BaseException) -> None:
+    """Write the account of a failure; on a full disk there may be no room even for that."""
+    status, hint = classify(error)
+    sys.stderr.flush()
+    failure = Failure(
+        spec=job.spec,
+        attempt=job.attempt,
+        status=status,
+        exception=f"{type(error).__name__}: {error}".strip()[:2000],
+        hint=hint,
+        log_tail=log_tail(job.folder),
+        time=now(),
+    )
+    with suppress(OSError):
+        Store(job.store).write_failure(failure)
+
+
+def classify(error: BaseException) -> tuple[Status, str]:
+    """The status of a failed run, and what its user can do about it."""
+    text = str(error).lower()
+    memory = "out of memory" in text or "can't allocate memory" in text
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or memory:
+        return "out of memory", "Use fewer jobs at a time, a smaller size or batch, or another GPU."
+    if isinstance(error, Diverged | FloatingPointError):
+        return "diverged", "Look at the curve in the log; a smaller optim.lr may help."
+    if isinstance(error, NeedsWeights):
+        return "needs weights", error.remedy
+    # torch.save reports a full disk as a RuntimeError of its file writer.
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or "no space left" in text or "pytorchstreamwriter" in text:
+        return "disk full", "Free some space, then run the same command with --retry-failed."
+    if isinstance(error, CovbenchError):
+        return "error", error.remedy
+    return "error", "The log in the run's folder has the traceback; mend it, then --retry-failed."
+
+
+def log_tail(folder: Path) -> str:
+    """The end of a run's log, or nothing."""
+    try:
+        data = (folder / LOG).read_bytes()
+    except OSError:
+        return ""
+    return data[-_LOG_TAIL_BYTES:].decode(errors="replace")
+
+
+def _lock(folder: Path) -> IO[Any] | None:
+    """Hold the run for this process; None where another living process does."""
+    file = (folder / ".lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+def _log_to(path: Path) -> None:
+    """Send this process's output, and that of any library in it, to the run's log."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    os.close(handle)
+    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+
+
+def _end_with_driver() -> None:
+    """End this process when its driver is gone, however that died."""
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(INTERRUPTED)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,139 @@
+"""Folds: deterministic, complete, groups whole where promised, leaks told where not."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmark.datasets.cases import Case
+from benchmark.datasets.folds import Fold, fold_list, make_folds
+from zoo.errors import CovbenchError
+
+
+@dataclass(frozen=True)
+class Split:
+    kind: str = "folds"
+    folds: int = 5
+    train_fraction: float = 0.6
+    draws: int = 5
+    seed: int = 0
+
+
+def slices_of(sizes: list[int]) -> list[Case]:
+    """Group g has sizes[g] slices."""
+    return [
+        Case(f"{group:02d}-{k}", f"g{group:02d}", 8, 8, None)
+        for group, size in enumerate(sizes)
+        for k in range(size)
+    ]
+
+
+def folds_of(sizes: list[int], split: Split, pixels: list[int] | None = None) -> tuple[Fold, ...]:
+    cases = slices_of(sizes)
+    return make_folds(cases, pixels or [1] * len(cases), split, groups_known="all")
+
+
+@given(st.lists(st.integers(1, 9), min_size=5, max_size=20), st.integers(0, 5))
+def test_grouped_folds_test_every_slice_once_and_split_no_group(sizes: list[int], seed: int):
+    folds = folds_of(sizes, Split(seed=seed))
+    assert sorted(i for fold in folds for i in fold.test) == list(range(sum(sizes)))
+    for fold in folds:
+        assert fold.test and fold.train
+        assert sorted((*fold.train, *fold.test)) == list(range(sum(sizes)))
+        assert fold.groups_disjoint and fold.shared_groups == ()
+
+
+def test_grouped_folds_balance_slices_and_infection():
+    # Twenty equal groups, half of them ten times as infected.
+    pixels = [1000 if group % 2 else 100 for group in range(20) for _ in range(5)]
+    folds = folds_of([5] * 20, Split(), pixels)
+    assert [len(fold.test) for fold in folds] == [20] * 5
+    infected = [sum(pixels[i] for i in fold.test) for fold in folds]
+    assert max(infected) == min(infected)
+
+
+def test_the_seed_decides_and_repeats():
+    one, again, other = (folds_of([3] * 12, Split(seed=seed)) for seed in (1, 1, 2))
+    assert one == again
+    assert [fold.hash for fold in one] != [fold.hash for fold in other]
+
+
+def test_folds_are_the_same_on_every_machine():
+    folds = folds_of([2, 1, 3, 2, 1, 2], Split(folds=3))
+    assert [fold.test for fold in folds] == [(0, 1, 8, 9, 10), (3, 4, 5), (2, 6, 7)]
+    draw = folds_of([1] * 10, Split(kind="random", draws=1))[0]
+    assert draw.test == (2, 4, 7, 9)
+
+
+def test_more_folds_than_groups_is_refused():
+    with pytest.raises(CovbenchError, match="5 folds can't be made of 3 groups") as error:
+        folds_of([4, 4, 4], Split())
+    assert "from 2 to 3" in error.value.remedy
+    with pytest.raises(CovbenchError, match="1 groups"):
+        folds_of([4], Split())
+
+
+def test_random_draws_take_the_share_and_tell_of_shared_groups():
+    draws = folds_of([5] * 10, Split(kind="random"))
+    assert [fold.number for fold in draws] == [1, 2, 3, 4, 5]
+    assert all(len(fold.train) == 30 and len(fold.test) == 20 for fold in draws)
+    assert len({fold.hash for fold in draws}) == 5
+    for fold in draws:
+        assert not set(fold.train) & set(fold.test)
+        train, test = ({i // 5 for i in side} for side in (fold.train, fold.test))
+        assert fold.shared_groups == tuple(f"g{g:02d}" for g in sorted(train & test))
+        assert not fold.groups_disjoint
+
+
+def test_random_draws_of_lone_slices_share_nothing():
+    for fold in folds_of([1] * 10, Split(kind="random")):
+        assert fold.groups_disjoint and fold.shared_groups == ()
+
+
+def test_the_seed_of_a_draw_is_the_seed_plus_its_number():
+    first = folds_of([1] * 30, Split(kind="random", seed=0, draws=2))
+    second = folds_of([1] * 30, Split(kind="random", seed=1, draws=1))
+    assert first[1].train == second[0].train
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0])
+def test_a_draw_with_an_empty_side_is_refused(fraction: float):
+    with pytest.raises(CovbenchError, match="one side"):
+        folds_of([1] * 10, Split(kind="random", train_fraction=fraction))
+
+
+def test_unknown_groups_prove_nothing():
+    cases = slices_of([1] * 10)
+    for known in ("some", "none"):
+        for fold in make_folds(cases, [1] * 10, Split(), groups_known=known):
+            assert not fold.groups_disjoint
+
+
+def test_a_fold_hash_covers_both_sides_by_id():
+    fold = folds_of([1, 1], Split(folds=2))[0]
+    train, test = (f"{side[0]:02d}-0" for side in (fold.train, fold.test))
+    text = f'{{"test":["{test}"],"train":["{train}"]}}'
+    assert fold.hash == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_the_authors_folds_of_ct100():
+    shipped = fold_list("ct100")
+    cases = [Case(f"{i:04d}", f"s{i}", 512, 512, None) for i in range(100)]
+    folds = make_folds(cases, shipped.areas, Split(), groups_known="some", shipped=shipped)
+    assert [(len(fold.train), len(fold.test)) for fold in folds] == [(79, 20)] * 4 + [(80, 19)]
+    for fold in folds:
+        assert 48 not in fold.train and 48 not in fold.test
+        assert not set(fold.train) & set(fold.test)
+        assert not fold.groups_disjoint
+    assert sum(shipped.areas[i] for i in folds[0].test) == 295_654
+    assert sum(shipped.areas) / (100 * 512 * 512) == pytest.approx(0.06943, abs=1e-5)
+    assert (shipped.areas[22], shipped.areas[48]) == (203, 0)
+
+
+def test_a_list_that_does_not_ship_is_named():
+    with pytest.raises(CovbenchError, match="'nowhere'"):
+        fold_list("nowhere")
