@@ -1,0 +1,279 @@
+"""Networks of segmentation-models-pytorch (SMP): five by name, the others by an open pattern.
+
+`smp:<architecture>/<encoder>` is any architecture of the library with any encoder of the library
+or of timm (`tu-convnext_tiny`), with random weights or `[weights=imagenet]`. No table row stands
+for them; they are today's common baselines. Exact parameters with 3 channels and 2 classes:
+unet/resnet34 24,436,514; unetplusplus/resnet34 26,078,754; fpn/resnet34 23,155,522;
+deeplabv3plus/resnet50 26,677,842; segformer/mit_b0 3,714,658.
+
+The library takes seconds to import, hence only inside functions.
+"""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from zoo.cards import Card
+from zoo.errors import CovbenchError, unknown
+from zoo.registry import register_model, register_pattern
+
+_FORM = "smp:<architecture>/<encoder>"
+
+
+@dataclass(frozen=True)
+class _Architecture:
+    """What the card of every network of one architecture says.
+
+    A batch of one can't train where a batch norm follows a global pooling.
+    """
+
+    paper: str = ""
+    reference: str = ""
+    year: int | None = None
+    batch1: bool = True
+    min_size: int = 32
+
+
+_ARCHITECTURES = {
+    "unet": _Architecture(
+        "U-Net: Convolutional Networks for Biomedical Image Segmentation", "arXiv 1505.04597", 2015
+    ),
+    "unetplusplus": _Architecture(
+        "UNet++: A Nested U-Net Architecture for Medical Image Segmentation",
+        "arXiv 1807.10165",
+        2018,
+    ),
+    "manet": _Architecture(
+        "MA-Net: A Multi-Scale Attention Network for Liver and Tumor Segmentation",
+        "doi 10.1109/ACCESS.2020.3025372",
+        2020,
+    ),
+    "linknet": _Architecture(
+        "LinkNet: Exploiting Encoder Representations for Efficient Semantic Segmentation",
+        "arXiv 1707.03718",
+        2017,
+    ),
+    "fpn": _Architecture("Panoptic Feature Pyramid Networks", "arXiv 1901.02446", 2019),
+    "pspnet": _Architecture("Pyramid Scene Parsing Network", "arXiv 1612.01105", 2017),
+    "deeplabv3": _Architecture(
+        "Rethinking Atrous Convolution for Semantic Image Segmentation",
+        "arXiv 1706.05587",
+        2017,
+        batch1=False,
+    ),
+    "deeplabv3plus": _Architecture(
+        "Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation",
+        "arXiv 1802.02611",
+        2018,
+        batch1=False,
+    ),
+    # Its attention halves the last map, a sixteenth of the image, three times.
+    "pan": _Architecture(
+        "Pyramid Attention Network for Semantic Segmentation",
+        "arXiv 1805.10180",
+        2018,
+        batch1=False,
+        min_size=128,
+    ),
+    "upernet": _Architecture(
+        "Unified Perceptual Parsing for Scene Understanding",
+        "arXiv 1807.10221",
+        2018,
+        batch1=False,
+    ),
+    "segformer": _Architecture(
+        "SegFormer: Simple and Efficient Design for Semantic Segmentation with Transformers",
+        "arXiv 2105.15203",
+        2021,
+    ),
+    "dpt": _Architecture("Vision Transformers for Dense Prediction", "arXiv 2103.13413", 2021),
+}
+
+# Encoders with a batch norm after a global pooling of their own.
+_POOLED_ENCODERS = ("skresne", "resnest")
+
+# Transformers of timm that take images of any size when they are told so.
+_RESIZABLE = ("vit_", "swin", "deit", "flexivit", "vitamin")
+
+
+def _smp() -> Any:
+    """The library, without the warnings that it makes on its way in."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import segmentation_models_pytorch
+    return segmentation_models_pytorch
+
+
+@register_pattern("smp:", _FORM)
+def card(name: str) -> Card:
+    """The card of any network of the library.
+
+    Args:
+        name: `smp:<architecture>/<encoder>`.
+
+    Returns:
+        The card, under the name that the library gives its encoder: `convnext_tiny` of timm is
+        `tu-convnext_tiny`.
+
+    Raises:
+        CovbenchError: The library has no such architecture or encoder.
+    """
+    architecture, slash, encoder = name.removeprefix("smp:").partition("/")
+    if not slash or not architecture or not encoder:
+        raise CovbenchError(f"{name!r} is not of the form {_FORM}.", "Such as smp:unet/resnet34.")
+    known = list(_smp().MODEL_ARCHITECTURES_MAPPING)
+    if architecture not in known:
+        raise unknown("SMP architecture", architecture, known, ", ".join(known))
+    encoder = _encoder_name(encoder)
+    if architecture == "dpt" and not encoder.startswith("tu-"):
+        raise CovbenchError(
+            f"The architecture dpt needs a vision transformer of timm, not {encoder!r}.",
+            "Such as smp:dpt/tu-vit_base_patch16_224.",
+        )
+    about = _ARCHITECTURES.get(architecture, _Architecture())
+    return Card(
+        name=f"smp:{architecture}/{encoder}",
+        builder=partial(_build, architecture, encoder),
+        paper=about.paper,
+        reference=about.reference,
+        year=about.year,
+        divisor=32,
+        min_size=about.min_size,
+        batch1=about.batch1 and not any(word in encoder for word in _POOLED_ENCODERS),
+        source="pattern",
+        module=__name__,
+    )
+
+
+def _encoder_name(encoder: str) -> str:
+    """The library's name of an encoder, its own or one of timm."""
+    import timm
+
+    own = _smp().encoders.get_encoder_names()
+    model = encoder.removeprefix("tu-")
+    if encoder in own:
+        return encoder
+    if timm.is_model(model):
+        try:
+            timm.get_pretrained_cfg(model, allow_unregistered=False)
+        except RuntimeError:
+            base = model.partition(".")[0]
+            tags = [each.partition(".")[2] for each in timm.list_pretrained(f"{base}.*")]
+            tag = model.partition(".")[2]
+            raise unknown(f"weights tag of {base}", tag, tags, ", ".join(tags) or "none") from None
+        return f"tu-{model}"
+    names = {*own, *(f"tu-{each}" for each in timm.list_models())}
+    if not encoder.startswith("tu-"):
+        names |= set(timm.list_models())
+    listing = f"{', '.join(own[:3])}, ... or timm.list_models()"
+    raise unknown("SMP or timm encoder", encoder, names, listing)
+
+
+def _build(
+    architecture: str,
+    encoder: str,
+    in_channels: int,
+    num_classes: int,
+    *,
+    weights: str | None = None,
+) -> nn.Module:
+    """Build one network.
+
+    Args:
+        architecture: The library's name of the architecture.
+        encoder: The library's name of the encoder.
+        in_channels: Channels of the input image.
+        num_classes: Classes of the output.
+        weights: Pretrained weights of the encoder, such as "imagenet"; none are fetched for a
+            network on the meta device, which holds no values.
+
+    Returns:
+        The network.
+
+    Raises:
+        CovbenchError: There are no such weights or they can't be fetched, or the architecture does
+            not fit the encoder.
+    """
+    if weights is not None:
+        _check_weights(encoder, weights)
+    meta = torch.get_default_device().type == "meta"
+    make = partial(
+        _smp().create_model,
+        architecture,
+        encoder,
+        encoder_weights=None if meta else weights,
+        in_channels=in_channels,
+        classes=num_classes,
+        **_any_size(encoder),
+    )
+    # The library's mix transformers read values while they are built, so not even meta suits them.
+    on_cpu = torch.device("cpu") if meta and encoder.startswith("mit_") else nullcontext()
+    try:
+        with on_cpu:
+            model: nn.Module = make()
+    except Exception as error:
+        reason = f"{type(error).__name__}: {(str(error).strip() or '-').splitlines()[0]}"
+        if weights is not None and not meta:
+            raise CovbenchError(
+                f"The {weights} weights of {encoder} can't be had: {reason}.",
+                "Check the connection to huggingface.co, or leave out [weights=...].",
+            ) from error
+        raise CovbenchError(
+            f"{architecture} can't be built on {encoder}: {reason}.", "Choose another encoder."
+        ) from error
+    # A first layer for other channels than three is made on the CPU wherever the rest is.
+    return model.to("meta") if meta else model
+
+
+def _check_weights(encoder: str, weights: str) -> None:
+    """Refuse weights that nobody offers, before anything is built."""
+    if encoder.startswith("tu-"):
+        import timm
+
+        offered = ["imagenet"] if timm.models.is_model_pretrained(encoder[3:]) else []
+    else:
+        offered = list(_smp().encoders.encoders[encoder]["pretrained_settings"])
+    if weights not in offered:
+        raise unknown(f"weights of {encoder}", weights, offered, ", ".join(offered) or "none")
+
+
+def _any_size(encoder: str) -> dict[str, bool]:
+    """What lets a transformer of timm take images of any size."""
+    if not encoder.startswith("tu-"):
+        return {}
+    import timm
+
+    settings = timm.get_pretrained_cfg(encoder[3:])
+    fixed = settings is not None and settings.fixed_input_size
+    return {"dynamic_img_size": True} if fixed and encoder[3:].startswith(_RESIZABLE) else {}
+
+
+def _register(name: str, params: int) -> None:
+    """Register one network of the library by name, so that `all` holds it."""
+    architecture, _, encoder = name.removeprefix("smp:").partition("/")
+    about = _ARCHITECTURES[architecture]
+    register_model(
+        name,
+        paper=about.paper,
+        reference=about.reference,
+        year=about.year,
+        tags=("demo",),
+        params=params,
+        divisor=32,
+        min_size=about.min_size,
+        batch1=about.batch1,
+    )(partial(_build, architecture, encoder))
+
+
+_register("smp:unet/resnet34", 24_436_514)
+_register("smp:unetplusplus/resnet34", 26_078_754)
+_register("smp:fpn/resnet34", 23_155_522)
+_register("smp:deeplabv3plus/resnet50", 26_677_842)
+_register("smp:segformer/mit_b0", 3_714_658)
