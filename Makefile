@@ -41,7 +41,7 @@ format: $(INSTALLED)  ## Format the code
 	$(BIN)/ruff format .
 
 bench: $(INSTALLED)  ## Print speed and memory as ratios against named references
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m bench
 
 clean:  ## Remove what the demo and the tests left, not .venv
 	rm -rf runs report $(DEMO_DATA) .pytest_cache .mypy_cache .ruff_cache build *.egg-info

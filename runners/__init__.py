@@ -1,0 +1,1 @@
+"""How runs happen: plan, train, evaluate, checkpoint, engines, the command line."""

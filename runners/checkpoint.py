@@ -75,6 +75,7 @@ def _newest_first(folder: Path) -> list[Path]:
 def random_states() -> dict[str, Any]:
     """The states of every random generator that a network could draw from."""
     name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    assert isinstance(keys, np.ndarray)
     return {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],

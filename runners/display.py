@@ -85,9 +85,8 @@ class Display:
     def failed(self, job: Job, failure: Failure) -> None:
         """Say that a run failed, why, and what to do."""
         reason = failure.exception.splitlines()[0][:200]
-        self._line(
-            job, f"failed  {job.spec.title}  {failure.status}: {reason}\n        {failure.hint}"
-        )
+        what = f"failed  {job.spec.title}  {failure.status}: {reason}"
+        self._line(job, f"{what}\n        {failure.hint}")
 
     def _line(self, job: Job, text: str) -> None:
         self._finished += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from results.published import published_table
 from zoo.errors import CovbenchError
 from zoo.registry import cards, get_card
 from zoo.selection import Row, select
@@ -12,10 +13,17 @@ from zoo.selection import Row, select
 
 @dataclass(frozen=True)
 class Choice:
-    """The chosen rows, and the user's files and entry points that workers must load again."""
+    """What a command asks for.
+
+    Attributes:
+        rows: The chosen rows.
+        plugins: The user's files and entry points, which workers must load again.
+        missing: Rows of a published table whose network, or its weights, are not here.
+    """
 
     rows: tuple[Row, ...]
-    plugins: tuple[str, ...]
+    plugins: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 def choose_rows(models: Sequence[str] | None, table: str | None = None) -> Choice:
@@ -37,27 +45,30 @@ def choose_rows(models: Sequence[str] | None, table: str | None = None) -> Choic
             "Give --models, such as all, @demo or unet,miniseg (or --rows miniseg-table3).",
         )
     if table:
-        return Choice(tuple(_rows_of(table)), ())
+        return _rows_of(table)
     rows = tuple(select(models or []))
     origins = (get_card(row.name).origin for row in rows)
     return Choice(rows, tuple(dict.fromkeys(origin for origin in origins if origin)))
 
 
-def _rows_of(table: str) -> list[Row]:
-    """The rows of a published table whose networks are here; `weights=imagenet` where it says so.
+def _rows_of(table: str) -> Choice:
+    """The rows of a published table, with `weights=imagenet` where it says so.
 
     Raises:
         CovbenchError: No such table, or none of its networks is here.
     """
-    from results.published import published_table
-
-    published = published_table(table)
     here = cards()
-    rows = []
-    for method in published.rows:
-        card = here.get(method.network)
-        if card is None:
-            continue
-        pretrained = method.imagenet and "weights" in card.options
-        rows.append(Row(card.name, (("weights", "imagenet"),) if pretrained else ()))
-    return rows
+    rows, missing = [], []
+    for printed in published_table(table).rows:
+        card = here.get(printed.get("network", ""))
+        pretrained = printed.get("imagenet") == "yes"
+        if card is None or (pretrained and "weights" not in card.options):
+            method = printed.get("method", printed.get("model", ""))
+            missing.append(f"{method} (ImageNet)" if pretrained else method)
+        else:
+            rows.append(Row(card.name, (("weights", "imagenet"),) if pretrained else ()))
+    if not rows:
+        raise CovbenchError(
+            f"None of the networks of {table} is here.", "Tables with networks: miniseg-table3."
+        )
+    return Choice(tuple(rows), missing=tuple(missing))

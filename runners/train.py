@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -125,11 +125,12 @@ def fit(
     )
     weights = None
     if protocol.loss.class_weights == "miniseg":
-        weights = class_weights_miniseg(bank.class_pixels(num_classes)).to(device)
+        pixels = torch.from_numpy(bank.class_pixels(num_classes))
+        weights = class_weights_miniseg(pixels).to(device)
     loss_of = make_loss(protocol.loss, weights)
     if protocol.run.channels_last:
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    forward: nn.Module = torch.compile(model) if protocol.run.compile else model
+        model = model.to(memory_format=torch.channels_last)
+    forward = cast(nn.Module, torch.compile(model)) if protocol.run.compile else model
 
     per_epoch = steps_per_epoch(protocol, len(bank))
     total = total_steps(protocol, len(bank))

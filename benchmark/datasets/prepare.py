@@ -230,10 +230,12 @@ def _publish(draft: Path, target: Path, manifest: Manifest) -> None:
         if not target.exists():
             raise
     try:
-        if PreparedDataset(target).manifest == manifest:
+        there = PreparedDataset(target)
+        if there.manifest == manifest:
+            there.verify()
             return
     except CovbenchError:
-        pass
+        pass  # it is damaged: replaced below
     old = _beside(target)
     target.rename(old)
     draft.rename(target)

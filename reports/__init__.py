@@ -1,0 +1,1 @@
+"""How results read: frames, tables, figures, and published numbers beside measured ones."""

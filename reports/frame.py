@@ -1,0 +1,102 @@
+"""Records as one long table: a line for every score of every run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from reports.table import Cell
+from results.record import Failure, RunRecord
+from results.spec import RunSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    "row",
+    "model",
+    "task",
+    "dataset",
+    "protocol",
+    "fold",
+    "seed",
+    "run",
+    "status",
+    "target",
+    "metric",
+    "value",
+    "unit",
+    "higher_is_better",
+    "aggregation",
+    "n",
+    "undefined",
+    "penalised",
+    "params",
+    "macs",
+)
+
+
+def tidy(records: Iterable[RunRecord], failures: Iterable[Failure] = ()) -> pd.DataFrame:
+    """All scores in long form.
+
+    Args:
+        records: Finished runs.
+        failures: Failed ones; each is one line without a metric.
+
+    Returns:
+        A frame with the columns `COLUMNS`. `run` is the id, `status` "done" or "failed (...)",
+        `value` NaN where the score is undefined, `macs` multiply-adds of one image.
+    """
+    import pandas as pd
+
+    lines = [line for record in records for line in _lines(record)]
+    lines += [
+        {**_identity(failure.spec), "status": f"failed ({failure.status})"} for failure in failures
+    ]
+    return pd.DataFrame(lines, columns=list(COLUMNS)).astype({"value": float})
+
+
+def summarise(frame: pd.DataFrame) -> dict[str, Cell]:
+    """Mean, sample standard deviation and number of runs of every metric in a tidy frame.
+
+    Runs in which a score is undefined are left out; a single run has no spread.
+    """
+    found = frame.groupby("metric", sort=False)["value"].agg(["mean", "std", "count"])
+    return {
+        str(metric): Cell(
+            float(mean) if count else None, float(std) if count > 1 else None, int(count)
+        )
+        for metric, mean, std, count in found.itertuples()
+    }
+
+
+def headline_macs(macs: dict[str, int]) -> int | None:
+    """The one count of multiply-adds that tables show: the first counter's."""
+    return next(iter(macs.values()), None)
+
+
+def _lines(record: RunRecord) -> list[dict[str, Any]]:
+    shared = {
+        **_identity(record.spec),
+        "status": "done",
+        "params": record.cost.params,
+        "macs": headline_macs(record.cost.macs),
+    }
+    return [
+        {**shared, "target": target, "metric": metric, **score.model_dump()}
+        for target, scores in record.scores.items()
+        for metric, score in scores.items()
+    ]
+
+
+def _identity(spec: RunSpec) -> dict[str, Any]:
+    return {
+        "row": spec.row,
+        "model": spec.model,
+        "task": spec.task,
+        "dataset": spec.dataset,
+        "protocol": spec.protocol,
+        "fold": spec.fold,
+        "seed": spec.seed,
+        "run": spec.id,
+    }

@@ -1,0 +1,113 @@
+"""The leaderboard as files: Markdown, LaTeX, CSV and figures from a store's records."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from reports.latex import latex_file
+from reports.render import csv_text
+from reports.standings import leaderboard_tables
+from reports.table import Table
+from results.files import write_atomically
+from results.record import RunRecord
+from results.store import Damaged, Store
+from zoo.errors import CovbenchError, unknown
+
+TABLE_FORMATS = ("md", "tex", "csv")
+FORMATS = (*TABLE_FORMATS, "png", "pdf")
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a report consists of: its tables, and the files that hold them."""
+
+    tables: tuple[Table, ...] = ()
+    paths: tuple[Path, ...] = ()
+
+
+def write_leaderboard(store_root: Path) -> Written:
+    """Write leaderboard.md, .tex and .csv into a store's own folder.
+
+    Args:
+        store_root: The folder of the records.
+
+    Returns:
+        The tables and paths; nothing is written where there is no run yet.
+    """
+    _, tables = _read(store_root)
+    return Written(tables, _write_tables(tables, store_root, "leaderboard", TABLE_FORMATS))
+
+
+def write_report(
+    store_root: Path,
+    out: Path,
+    against: str | None = None,
+    formats: Collection[str] = FORMATS,
+) -> Written:
+    """Write the leaderboard and its figure, and a published table beside them.
+
+    Args:
+        store_root: The folder of the records.
+        out: Where the files go.
+        against: Name of a published table, such as `miniseg-table3`.
+        formats: Which of `FORMATS` to write.
+
+    Returns:
+        The tables and paths, the leaderboards first.
+
+    Raises:
+        CovbenchError: There are no runs, or a name or format is not known.
+    """
+    from reports.against import against_tables
+    from reports.figure import leaderboard_figure
+
+    for each in formats:
+        if each not in FORMATS:
+            raise unknown("format", each, FORMATS, ", ".join(FORMATS))
+    records, tables = _read(store_root)
+    if not tables:
+        raise CovbenchError(
+            f"There are no runs below {store_root}.", "Start some: covbench run --out FOLDER"
+        )
+    beside = tuple(against_tables(records, against)) if against else ()
+    paths = list(_write_tables(tables, out, "leaderboard", formats))
+    paths += _write_tables(beside, out, f"against-{against}", formats)
+    drawn = [each for each in ("png", "pdf") if each in formats]
+    if drawn and (figure := leaderboard_figure(tables)) is not None:
+        for each in drawn:
+            paths.append(out / f"leaderboard.{each}")
+            write_atomically(paths[-1], figure(each))
+    return Written((*tables, *beside), tuple(paths))
+
+
+def _read(store_root: Path) -> tuple[list[RunRecord], tuple[Table, ...]]:
+    """The records of a store and their leaderboards; the first one names damaged records."""
+    store = Store(store_root)
+    records, damaged = [], []
+    for found in store.records():
+        if isinstance(found, Damaged):
+            damaged.append(f"Left out, since it is damaged: {found.path} ({found.reason}).")
+        else:
+            records.append(found)
+    tables = leaderboard_tables(records, store.all_failures())
+    if tables:
+        tables[0] = replace(tables[0], notes=(*tables[0].notes, *damaged))
+    return records, tuple(tables)
+
+
+def _write_tables(
+    tables: Sequence[Table], folder: Path, name: str, formats: Collection[str]
+) -> tuple[Path, ...]:
+    if not tables:
+        return ()
+    texts = {
+        "md": "\n".join(table.to_markdown() for table in tables),
+        "tex": latex_file(tables),
+        "csv": csv_text(tables),
+    }
+    paths = [folder / f"{name}.{each}" for each in TABLE_FORMATS if each in formats]
+    for path in paths:
+        write_atomically(path, texts[path.suffix[1:]])
+    return tuple(paths)

@@ -1,0 +1,211 @@
+"""One table, whatever it is written as: columns, rows, caption."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import rich.table
+
+Style = Literal["text", "count", "size", "number"]
+Mark = Literal["best", "second"]
+MISSING = "–"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column.
+
+    Attributes:
+        key: Its name in CSV and JSON, such as `dice_slice`.
+        title: Its name for readers, such as `Dice`.
+        style: How values are shown: as they are, as a whole number, with K, M, G and four digits,
+            or with `digits` decimals.
+        unit: Unit that the head names.
+        digits: Decimals that are shown.
+        scale: Shown is the value times this: 100 where a fraction is shown in percent.
+        brief: Whether a terminal, which is narrow, shows it too.
+        higher_is_better: Direction of a metric: its best and second best values are marked.
+    """
+
+    key: str
+    title: str
+    style: Style = "number"
+    unit: str = ""
+    digits: int = 2
+    scale: float = 1.0
+    brief: bool = True
+    higher_is_better: bool | None = None
+
+    @property
+    def head(self) -> str:
+        """Title, arrow towards the better end, unit."""
+        arrow = {True: " ↑", False: " ↓", None: ""}[self.higher_is_better]
+        return self.title + arrow + (f" ({self.unit})" if self.unit else "")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in a column of a row.
+
+    Attributes:
+        value: The value, unrounded; None where there is none.
+        spread: Sample standard deviation over runs; None for a single run.
+        n: Number of runs behind the value.
+        text: Shown instead of the value.
+    """
+
+    value: float | int | str | None = None
+    spread: float | None = None
+    n: int | None = None
+    text: str | None = None
+
+    @property
+    def number(self) -> float | None:
+        """The value where it is a finite number, else None."""
+        if isinstance(self.value, int | float) and math.isfinite(self.value):
+            return float(self.value)
+        return None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row: its label, a cell for each column, and whether it takes part in the ranking."""
+
+    label: str
+    cells: tuple[Cell, ...]
+    rank: int | None = None
+    status: str = "done"
+
+    @property
+    def competes(self) -> bool:
+        """Whether its values may be marked as the best."""
+        return self.rank is not None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        name: Short name for references, such as `leaderboard-phantom-smoke`.
+        title: Heading.
+        columns: Its columns, without label and rank.
+        rows: Its rows, as long as the columns.
+        caption: What the numbers are, in whole sentences.
+        notes: What is special about single rows or runs.
+        context: Columns that CSV and JSON carry in every row, such as the dataset.
+    """
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    caption: str = ""
+    notes: tuple[str, ...] = ()
+    context: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row.cells) != len(self.columns):
+                raise ValueError(
+                    f"{row.label}: {len(row.cells)} cells, {len(self.columns)} columns"
+                )
+
+    @property
+    def ranked(self) -> bool:
+        """Whether any row has a rank."""
+        return any(row.rank is not None for row in self.rows)
+
+    def to_markdown(self) -> str:
+        """Heading, table, caption and notes in GitHub's Markdown."""
+        from reports.render import markdown
+
+        return markdown(self)
+
+    def to_latex(self) -> str:
+        r"""A `table` environment for `\input`; it needs the package booktabs."""
+        from reports.latex import latex
+
+        return latex(self)
+
+    def to_csv(self) -> str:
+        """The unrounded values as CSV, spread and number of runs in columns of their own."""
+        from reports.render import csv_text
+
+        return csv_text([self])
+
+    def to_objects(self) -> list[dict[str, Any]]:
+        """A dictionary for each row, ready for JSON; metrics are under `scores`."""
+        from reports.render import objects
+
+        return objects(self)
+
+    def to_rich(self) -> rich.table.Table:
+        """The brief columns of the table, for a terminal."""
+        from reports.render import rich_table
+
+        return rich_table(self)
+
+
+def show(cell: Cell, column: Column) -> str:
+    """A cell as readers see it: `75.63 ± 1.20`, `472.4 K`, `–`."""
+    if cell.text is not None:
+        return cell.text
+    if column.style == "text" and cell.value is not None:
+        return str(cell.value)
+    number = cell.number
+    if number is None:
+        return MISSING
+    if column.style == "count":
+        return f"{number:.0f}"
+    if column.style == "size":
+        return _size(number)
+    text = f"{number * column.scale:.{column.digits}f}"
+    if cell.spread is not None and math.isfinite(cell.spread):
+        text += f" ± {cell.spread * column.scale:.{column.digits}f}"
+    return text
+
+
+def rounded(cell: Cell, column: Column) -> float | None:
+    """The value as its shown digits have it, so that equal-looking values are equal."""
+    number = cell.number
+    if number is None or cell.text is not None:
+        return None
+    return round(number * column.scale, column.digits) + 0.0  # no -0.0
+
+
+def marks(table: Table) -> dict[tuple[int, int], Mark]:
+    """Which cells, by row and column, hold the best and the second best value of a metric.
+
+    Only rows that compete count, and only where there are two or more. Values whose shown digits
+    are equal share a mark; the second best is the next different value.
+    """
+    found: dict[tuple[int, int], Mark] = {}
+    competing = [index for index, row in enumerate(table.rows) if row.competes]
+    for place, column in enumerate(table.columns):
+        if column.higher_is_better is None or len(competing) < 2:
+            continue
+        values = {index: rounded(table.rows[index].cells[place], column) for index in competing}
+        order = sorted(
+            {value for value in values.values() if value is not None},
+            reverse=column.higher_is_better,
+        )
+        places: tuple[Mark, ...] = ("best", "second")
+        names = dict(zip(order, places, strict=False))
+        for index, value in values.items():
+            if value is not None and value in names:
+                found[index, place] = names[value]
+    return found
+
+
+def _size(number: float) -> str:
+    for limit, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K")):
+        # 999,950 is shown as 1.00 M, not as 1000.0 K
+        if abs(number) >= limit * 0.99995:
+            shown = number / limit
+            return f"{shown:.{2 if shown < 99.995 else 1}f} {unit}"
+    return f"{number:.0f}"

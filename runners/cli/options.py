@@ -1,0 +1,128 @@
+"""Options that several verbs share, and what they mean."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from zoo.errors import CovbenchError, unknown
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--models",
+        "-m",
+        help="Networks: names, globs, !glob, @tag, all, ./file.py[:Class], smp:arch/encoder; "
+        "comma-separated, repeatable. Options in brackets: miniseg\\[strict=true].",
+        show_default=False,
+    ),
+]
+Data = Annotated[
+    list[str], typer.Option("--data", "-d", help="Prepared datasets; comma-separated, repeatable.")
+]
+Task = Annotated[str, typer.Option(help="What is segmented: infection.")]
+Protocol = Annotated[
+    str, typer.Option("--protocol", "-p", help="A shipped protocol, or a path to your own TOML.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="Change a protocol field: epochs=30, input.size=128; repeatable.",
+        show_default=False,
+    ),
+]
+Folds = Annotated[
+    str | None,
+    typer.Option(
+        "--folds", "--fold", help="Folds, from 1: 1-5 or 1,3; the protocol's own by default."
+    ),
+]
+Seeds = Annotated[
+    str | None,
+    typer.Option("--seeds", "--seed", help="Seeds, from 0: 0-2; the protocol's own by default."),
+]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of the records.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON list of objects on standard output.")
+]
+
+_TASKS = ("infection",)
+
+
+def split_commas(values: Sequence[str]) -> list[str]:
+    """Comma-separated, repeatable words as one list."""
+    return [word.strip() for value in values for word in value.split(",") if word.strip()]
+
+
+def parse_numbers(text: str | None, what: str, least: int) -> tuple[int, ...] | None:
+    """Numbers written as `1-5`, `1,3` or both.
+
+    Args:
+        text: What the user wrote; None stays None.
+        what: "fold" or "seed", for the error.
+        least: The smallest valid number.
+
+    Raises:
+        CovbenchError: It is no such list.
+    """
+    if text is None:
+        return None
+    numbers: list[int] = []
+    try:
+        for part in split_commas([text]):
+            first, _, last = part.partition("-")
+            numbers += range(int(first), int(last or first) + 1)
+        if not numbers or min(numbers) < least:
+            raise ValueError
+    except ValueError:
+        raise CovbenchError(
+            f"--{what}s {text!r} is no list of {what}s.",
+            f"Write it as {least}-{least + 2} or {least},{least + 2}; {what}s start at {least}.",
+        ) from None
+    return tuple(dict.fromkeys(numbers))
+
+
+def check_task(task: str) -> None:
+    """Refuse a task that no dataset serves."""
+    if task not in _TASKS:
+        raise unknown("task", task, _TASKS, ", ".join(_TASKS))
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse an output folder that can't be written, before anything is computed.
+
+    Raises:
+        CovbenchError: It can't be made or written.
+    """
+    probe = folder / f".probe-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise CovbenchError(
+            f"The folder {folder} can't be written: {error.strerror}.",
+            "Give another one with --out.",
+        ) from error
+
+
+def print_json(items: Iterable[dict[str, Any]]) -> None:
+    """One JSON list on standard output; an undefined number is null."""
+    sys.stdout.write(json.dumps(list(items), indent=1, allow_nan=False) + "\n")
+
+
+def messages() -> Console:
+    """Where progress and messages go: standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True)

@@ -1,0 +1,191 @@
+"""`covbench run`: plan, train what is missing, and leave a leaderboard."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runners.cli import options
+from zoo.errors import CovbenchError, unknown
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from runners.drive import Outcome
+    from runners.plan import Plan
+
+_HOURS_WITHOUT_ASKING = 1.0
+
+
+def run(
+    models: options.Models = None,
+    rows: Annotated[
+        str | None,
+        typer.Option(help="The rows of a published table instead: miniseg-table3, chsnet-table3."),
+    ] = None,
+    data: options.Data = ["phantom"],  # noqa: B006 (Typer copies it)
+    task: options.Task = "infection",
+    protocol: options.Protocol = "identical",
+    set_: options.Set = None,
+    folds: options.Folds = None,
+    seeds: options.Seeds = None,
+    out: options.Out = Path("runs"),
+    executor: Annotated[str, typer.Option(help="Engine: local.")] = "local",
+    gpus: Annotated[
+        str | None, typer.Option(help="GPUs to use: 0,1 or none; all of them by default.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Runs at a time on a CPU; one a core, up to 4, by default.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Run again what is recorded; old records are kept.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try again what failed before.")
+    ] = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first failure.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be run, and stop.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't stop at long runs.")] = False,
+) -> int:
+    """Train and score networks under one protocol, and write the leaderboard.
+
+    What is recorded is skipped, so the same command continues where it was stopped.
+    """
+    options.check_task(task)
+    if executor != "local":
+        raise unknown("executor", executor, ["local"], "local")
+    from benchmark.datasets import data_root
+    from benchmark.protocols import load_protocol
+    from results.store import Store
+    from runners.machine import slots_and_threads
+    from runners.plan import Resources, make_plan
+    from runners.selecting import choose_rows
+
+    chosen = choose_rows(models, rows)
+    settings = load_protocol(protocol, set_ or [])
+    console = options.messages()
+    slots, device, threads = slots_and_threads(gpus, jobs)
+    if not dry_run:
+        options.check_writable(out)
+    resources = Resources(out, data_root(), chosen.plugins, device, threads)
+    wanted_folds = options.parse_numbers(folds, "fold", 1)
+    wanted_seeds = options.parse_numbers(seeds, "seed", 0)
+    names = options.split_commas(data)
+
+    def plan_now() -> Plan:
+        return make_plan(
+            chosen.rows,
+            names,
+            settings,
+            resources,
+            folds=wanted_folds,
+            seeds=wanted_seeds,
+            retry_failed=retry_failed,
+        )
+
+    if chosen.missing:
+        console.print(
+            f"Not here yet: {', '.join(chosen.missing)}.", highlight=False, soft_wrap=True
+        )
+    plan = plan_now()
+    store = Store(out)
+    if force and not dry_run:
+        for job in plan.jobs:
+            store.set_aside(job.spec)
+        plan = plan_now()
+    _announce(plan, len(slots), console, yes=yes or dry_run, on_gpu=device == "cuda")
+    if dry_run:
+        for job in plan.todo:
+            print(job.spec.title)
+        return 0
+    outcome = _drive(plan, slots, store, console, fail_fast=fail_fast)
+    return _finish(plan, outcome, store, out, console)
+
+
+def _announce(plan: Plan, slots: int, console: Console, *, yes: bool, on_gpu: bool) -> None:
+    """Say how many runs there are and about how long they take; refuse long ones on a CPU."""
+    from runners.display import duration
+    from runners.estimate import estimate_seconds
+
+    todo = plan.todo
+    parts = [f"{len(plan.jobs)} runs: {len(plan.done)} done, {len(todo)} to do"]
+    if plan.failed:
+        parts.append(f"{len(plan.failed)} failed before (--retry-failed tries them again)")
+    if not todo:
+        console.print("; ".join([*parts, "nothing is missing"]) + ".", highlight=False)
+        return
+    seconds = estimate_seconds(todo, slots)
+    about = f"about {duration(seconds)}" if seconds is not None else "no estimate on a GPU"
+    console.print("; ".join([*parts, about]) + ".", highlight=False, soft_wrap=True)
+    if seconds is not None and seconds > _HOURS_WITHOUT_ASKING * 3600 and not (yes or on_gpu):
+        raise CovbenchError(
+            f"These runs take about {duration(seconds)} on this machine, which has no GPU.",
+            "Try --protocol smoke first, choose fewer --models or --folds, or add --yes.",
+        )
+
+
+def _drive(
+    plan: Plan, slots: list[int | None], store: object, console: Console, *, fail_fast: bool
+) -> Outcome:
+    from results.store import Store
+    from runners.display import Display
+    from runners.drive import Outcome, drive
+    from runners.executors.local import LocalExecutor
+    from runners.machine import preload_for
+
+    assert isinstance(store, Store)
+    if not plan.todo:
+        return Outcome()
+    stopping = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal stopping
+        if stopping:  # a second Ctrl-C: at once, workers end with this process
+            os._exit(130)
+        stopping = True
+        console.print("Stopping: runs in progress write a checkpoint ...", highlight=False)
+
+    before = {number: signal.signal(number, stop) for number in _STOP_SIGNALS}
+    try:
+        executor = LocalExecutor(slots, preload_for(job.spec.model for job in plan.todo))
+        with Display(len(plan.todo), console) as display:
+            return drive(
+                plan, executor, store, display, fail_fast=fail_fast, should_stop=lambda: stopping
+            )
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _finish(plan: Plan, outcome: Outcome, store: object, out: Path, console: Console) -> int:
+    """Write and print the leaderboard; say what failed and how to go on."""
+    from reports.leaderboard import write_leaderboard
+
+    written = write_leaderboard(out)
+    for table in written.tables:
+        print(table.to_markdown())
+    if written.paths:
+        names = ", ".join(str(path) for path in written.paths)
+        console.print(f"Written: {names}", highlight=False, soft_wrap=True)
+    if outcome.stopped:
+        raise KeyboardInterrupt
+    failed = len(outcome.failures) + len(plan.failed)
+    if failed:
+        console.print(
+            f"{failed} runs failed; `covbench status --out {out}` lists them with their logs.",
+            highlight=False,
+            soft_wrap=True,
+        )
+    return 2 if failed else 0

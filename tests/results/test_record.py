@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from results.record import Failure, RunRecord
+from results.spec import canonical_json, sha256
+from tests.factory import make_failure, make_record, make_scores
+
+
+def test_a_record_comes_back_as_it_was() -> None:
+    record = make_record("unet", 0.1 + 0.2)
+    again = RunRecord.from_text(record.to_text())
+    assert again == record
+    assert again.scores["infection"]["dice_slice"].value == 0.1 + 0.2
+
+
+def test_an_undefined_score_comes_back_as_none() -> None:
+    again = RunRecord.from_text(make_record(dice=None).to_text())
+    assert again.scores["infection"]["dice_slice"].value is None
+
+
+def test_the_text_says_its_schema_and_its_hash() -> None:
+    payload = json.loads(make_record().to_text())
+    assert payload["schema"] == 1
+    expected = payload.pop("payload_sha256")
+    assert sha256(canonical_json(payload)) == expected
+
+
+def test_a_changed_digit_is_found() -> None:
+    text = make_record(dice=0.7).to_text()
+    changed = text.replace('"value": 0.7', '"value": 0.9', 1)
+    assert changed != text
+    with pytest.raises(ValueError, match="SHA-256"):
+        RunRecord.from_text(changed)
+
+
+def test_white_space_is_no_damage() -> None:
+    record = make_record()
+    assert RunRecord.from_text(json.dumps(json.loads(record.to_text()))) == record
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "Expecting"),
+        ("[]", "not a JSON object"),
+        ("{}", "schema None"),
+        ('{"schema": 2}', "schema 2"),
+        ('{"schema": 1}', "SHA-256"),
+    ],
+)
+def test_other_texts_are_refused(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        RunRecord.from_text(text)
+
+
+def test_half_a_record_is_refused() -> None:
+    text = make_record().to_text()
+    for length in range(0, len(text), 97):
+        with pytest.raises(ValueError):
+            RunRecord.from_text(text[:length])
+
+
+def test_a_whole_but_incomplete_record_is_refused() -> None:
+    payload = json.loads(make_record().to_text())
+    del payload["payload_sha256"], payload["scores"]
+    text = json.dumps({**payload, "payload_sha256": sha256(canonical_json(payload))})
+    with pytest.raises(ValueError, match="scores"):
+        RunRecord.from_text(text)
+
+
+def test_a_score_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(ValueError, match="finite"):
+        make_scores(float("nan"))
+
+
+def test_a_loss_that_is_not_finite_cannot_be_written() -> None:
+    record = make_record()
+    assert record.training is not None
+    training = record.training.model_copy(update={"curve": (float("nan"),)})
+    with pytest.raises(ValueError, match="JSON"):
+        record.model_copy(update={"training": training}).to_text()
+
+
+def test_a_failure_comes_back_as_it_was() -> None:
+    failure = make_failure(status="killed")
+    assert Failure.model_validate_json(failure.model_dump_json()) == failure
+
+
+def test_an_unknown_status_is_refused() -> None:
+    with pytest.raises(ValueError, match="status"):
+        make_failure(status="bored")

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from results.spec import RunSpec, canonical_json, sha256
+from results.store import Store
+
+FIELDS: dict[str, Any] = {
+    "model": "unet",
+    "options": {"width": 4, "act": "relu"},
+    "dataset": "phantom",
+    "data_hash": "d",
+    "fold": 1,
+    "fold_hash": "f",
+    "protocol": "smoke",
+    "settings": {"optim": {"lr": 0.001, "epochs": 2}, "run": {"precision": "fp32"}},
+    "seed": 0,
+    "source": "s",
+    "training_revision": 1,
+    "scoring_revision": 1,
+}
+
+
+def spec(**changes: Any) -> RunSpec:
+    return RunSpec(**{**FIELDS, **changes})
+
+
+def test_the_id_never_changes() -> None:
+    # Whoever changes this makes every recorded run look missing.
+    assert spec().id == "e89a5a8abb11743002d714121480864cd98606bd00d5123ba4ec6bc47d90f6d7"
+
+
+@pytest.mark.parametrize("change", [{"dataset": "x"}, {"protocol": "x"}, {"fold": 3}])
+def test_names_are_not_part_of_the_id(change: dict[str, Any]) -> None:
+    assert spec(**change).id == spec().id
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "enet"},
+        {"options": {"width": 5, "act": "relu"}},
+        {"options": {}},
+        {"task": "lung"},
+        {"data_hash": "e"},
+        {"fold_hash": "g"},
+        {"settings": {"optim": {"lr": 0.002, "epochs": 2}, "run": {"precision": "fp32"}}},
+        {"seed": 1},
+        {"source": "t"},
+        {"weights": "w"},
+        {"training_revision": 2},
+        {"scoring_revision": 2},
+    ],
+)
+def test_what_changes_the_number_changes_the_id(change: dict[str, Any]) -> None:
+    assert spec(**change).id != spec().id
+
+
+def test_every_field_is_covered_by_the_two_tests_above() -> None:
+    tested = {"dataset", "protocol", "fold", "model", "options", "task", "data_hash", "fold_hash"}
+    tested |= {"settings", "seed", "source", "weights", "training_revision", "scoring_revision"}
+    assert set(RunSpec.model_fields) == tested
+
+
+def test_the_order_of_keys_does_not_matter() -> None:
+    turned = {"run": {"precision": "fp32"}, "optim": {"epochs": 2, "lr": 0.001}}
+    assert spec(settings=turned, options={"act": "relu", "width": 4}).id == spec().id
+
+
+def test_a_changed_copy_has_an_id_of_its_own() -> None:
+    first = spec()
+    assert first.id != first.model_copy(update={"seed": 7}).id
+
+
+def test_json_gives_the_same_spec_back() -> None:
+    again = RunSpec.model_validate_json(spec().model_dump_json())
+    assert again == spec()
+    assert again.id == spec().id
+
+
+def test_types_of_options_survive_json() -> None:
+    options: dict[str, Any] = {"a": True, "b": 1, "c": 1.5, "d": "1"}
+    again = RunSpec.model_validate_json(spec(options=options).model_dump_json())
+    assert [type(value) for value in again.options.values()] == [bool, int, float, str]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_json_lacks_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        canonical_json({"lr": value})
+
+
+def test_unknown_fields_are_refused() -> None:
+    with pytest.raises(ValueError, match="extra"):
+        spec(gpu=0)
+
+
+def test_canonical_json_is_one_text() -> None:
+    assert canonical_json({"b": 1, "a": ["é", None]}) == '{"a":["\\u00e9",null],"b":1}'
+    assert sha256("é") == sha256("é".encode())
+
+
+@pytest.mark.parametrize(
+    ("changes", "label"),
+    [
+        ({"options": {}}, "unet"),
+        ({"options": {"strict": True, "n": 3}}, "unet[n=3,strict=true]"),
+        ({"options": {}, "task": "lung"}, "unet (lung)"),
+        ({"options": {}, "weights": "0123456789"}, "unet (weights 01234567)"),
+    ],
+)
+def test_row_labels(changes: dict[str, Any], label: str) -> None:
+    assert spec(**changes).row == label
+
+
+@given(model=st.text(max_size=100), dataset=st.text(max_size=60))
+def test_folders_stay_in_the_store(model: str, dataset: str) -> None:
+    made = spec(model=model, dataset=dataset, options={})
+    root = Path("/store")
+    folder = Store(root).folder(made)
+    assert folder.parent.parent == root
+    assert ".." not in folder.parts
+    assert folder.name.endswith(made.id[:12])
+
+
+def test_different_runs_with_similar_names_have_different_folders() -> None:
+    assert spec(model="a b").folder != spec(model="a-b").folder
