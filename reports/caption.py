@@ -23,7 +23,13 @@ def caption(comparison: Comparison) -> str:
     records = comparison.records
     sentences = [_runs(comparison)]
     if records:
-        sentences += [_images(records), *_sharing(records), _machine(records), _code(records)]
+        sentences += [
+            _images(records),
+            *_sharing(records),
+            _cost(records),
+            _machine(records),
+            _code(records),
+        ]
     return " ".join(sentences)
 
 
@@ -72,6 +78,13 @@ def _sharing(records: Sequence[RunRecord]) -> list[str]:
             "sides of a fold."
         ]
     return []
+
+
+def _cost(records: Sequence[RunRecord]) -> str:
+    sizes = sorted({record.cost.input_size for record in records})
+    return (
+        f"MACs: multiply-adds of one image of {' or '.join('×'.join(map(str, s)) for s in sizes)}."
+    )
 
 
 def _machine(records: Sequence[RunRecord]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 Writer = Callable[[BinaryIO], object]
 
+_TITLE_WIDTH = 85
 _BLUE, _GREY = "#0b5394", "#666666"
 _OFFSETS = [
     (dx * step, dy * step)
@@ -120,15 +122,16 @@ def _panel(axis: Axes, table: Table, points: Sequence[_Point]) -> None:
     best = max(_baselines(table), key=lambda pair: pair[1], default=None)
     if best is not None:
         _baseline(axis, *best, below=low - best[1] > high - low + margin)
-        if 0 <= low - best[1] <= high - low + margin:
-            low = best[1]
+        if low - best[1] <= high - low + margin:
+            low, high = min(low, best[1]), max(high, best[1])
     axis.set_ylim(low - margin, high + margin)
     axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
     axis.xaxis.set_major_formatter(FuncFormatter(_size))
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_xlabel("Parameters")
     axis.set_ylabel("Dice (%), mean over images")
-    axis.set_title(table.title, fontsize=10, loc="left", parse_math=False, wrap=True)
+    title = textwrap.fill(table.title, _TITLE_WIDTH)
+    axis.set_title(title, fontsize=10, loc="left", parse_math=False)
     axis.grid(color="#dddddd", linewidth=0.6)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)

@@ -38,10 +38,6 @@ _LABELS = 2
 """Labels of the masks: background and infection, whatever the network's outputs."""
 
 
-class NeedsWeights(CovbenchError):
-    """Pretrained weights that a row asks for can't be had; it is never trained without them."""
-
-
 def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -> RunRecord:
     """Train (or load) a network, score it on its test fold, and write the record.
 
@@ -70,13 +66,7 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
     device = torch.device(job.device)
     num_classes = num_classes_of(protocol)
     torch.manual_seed(spec.seed)
-    try:
-        network = create_model(spec.model, IN_CHANNELS, num_classes, **spec.options)
-    except CovbenchError as error:
-        if "weights" in spec.options:
-            raise NeedsWeights(error.problem, error.remedy) from error
-        raise
-    network.to(device)
+    network = create_model(spec.model, IN_CHANNELS, num_classes, **spec.options).to(device)
     print(f"[{started}] {spec.title}: built {describe_code(network).network_class}", flush=True)
 
     bank = ImageBank.of(dataset, protocol.input.size, fold.train, device=device)

@@ -21,9 +21,9 @@ from results.record import Failure, Status, now
 from results.store import Store
 from runners.job import BUSY, INTERRUPTED, Job
 from runners.progress import ProgressWriter
-from runners.run_one import NeedsWeights, run_one
+from runners.run_one import run_one
 from runners.train import Diverged, Interrupted
-from zoo.errors import CovbenchError
+from zoo.errors import CovbenchError, WeightsUnavailable
 
 LOG = "log.txt"
 _LOG_TAIL_BYTES = 4000
@@ -113,7 +113,7 @@ def classify(error: BaseException) -> tuple[Status, str]:
         return "out of memory", "Use fewer jobs at a time, a smaller size or batch, or another GPU."
     if isinstance(error, Diverged | FloatingPointError):
         return "diverged", "Look at the curve in the log; a smaller optim.lr may help."
-    if isinstance(error, NeedsWeights):
+    if isinstance(error, WeightsUnavailable):
         return "needs weights", error.remedy
     # torch.save reports a full disk as a RuntimeError of its file writer.
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -23,6 +23,10 @@ class CovbenchError(Exception):
         return type(self), (self.problem, self.remedy)
 
 
+class WeightsUnavailable(CovbenchError):
+    """Pretrained weights that a network asks for can't be had; it is never built without them."""
+
+
 def unknown(kind: str, word: str, known: Iterable[str], listing: str) -> CovbenchError:
     """The error for a name that nobody knows, with the nearest known one.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from zoo.errors import CovbenchError, unknown
+from zoo.errors import WeightsUnavailable, unknown
 
 if TYPE_CHECKING:
     from torchvision.models import WeightsEnum
@@ -25,14 +25,15 @@ def imagenet_weights(weights: str, source: WeightsEnum) -> dict[str, Tensor]:
         The state dict, on the CPU.
 
     Raises:
-        CovbenchError: The word is unknown, or the weights are neither cached nor to be had.
+        CovbenchError: The word is unknown.
+        WeightsUnavailable: The weights are neither cached nor to be had.
     """
     if weights != "imagenet":
         raise unknown("value of weights", weights, ["imagenet"], "imagenet")
     try:
         return dict(source.get_state_dict(progress=False, check_hash=True))
     except (OSError, HTTPException, RuntimeError) as error:
-        raise CovbenchError(
+        raise WeightsUnavailable(
             f"The ImageNet weights {source} can't be had ({type(error).__name__}).",
             f"Put {source.url} into {torch.hub.get_dir()}/checkpoints, or leave weights out.",
         ) from error

@@ -89,7 +89,6 @@ def _pool_rows(x: Tensor, pooled: int) -> Tensor:
     return 0.5 * even + weights @ odd
 
 
-@torch.compiler.assume_constant_result
 def _get_weights(
     size: int, pooled: int, device: torch.device, dtype: torch.dtype, cacheable: bool
 ) -> Tensor:
@@ -108,3 +107,7 @@ def _get_weights(
     if cacheable and type(weights) is Tensor:
         _weights[key] = weights
     return weights
+
+
+# What torch.compiler.assume_constant_result does, without importing the compiler (2 s) for it.
+_get_weights._dynamo_marked_constant = True  # type: ignore[attr-defined]

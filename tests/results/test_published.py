@@ -89,7 +89,9 @@ def test_networks_of_table3_name_rows_that_exist() -> None:
     from zoo.registry import cards
 
     methods = {line["method"] for line in published_table("miniseg-table3").rows}
-    named = [card.row for card in cards().values() if (card.row or "").startswith("miniseg-table3/")]
+    named = [
+        card.row for card in cards().values() if (card.row or "").startswith("miniseg-table3/")
+    ]
     assert named
     assert {row.partition("/")[2] for row in named if row} <= methods
 

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from zoo.cards import Card
-from zoo.errors import CovbenchError, unknown
+from zoo.errors import CovbenchError, WeightsUnavailable, unknown
 from zoo.registry import register_model, register_pattern
 
 _FORM = "smp:<architecture>/<encoder>"
@@ -198,8 +198,8 @@ def _build(
         The network.
 
     Raises:
-        CovbenchError: There are no such weights or they can't be fetched, or the architecture does
-            not fit the encoder.
+        CovbenchError: There are no such weights, or the architecture does not fit the encoder.
+        WeightsUnavailable: The weights can't be fetched.
     """
     if weights is not None:
         _check_weights(encoder, weights)
@@ -221,7 +221,7 @@ def _build(
     except Exception as error:
         reason = f"{type(error).__name__}: {(str(error).strip() or '-').splitlines()[0]}"
         if weights is not None and not meta:
-            raise CovbenchError(
+            raise WeightsUnavailable(
                 f"The {weights} weights of {encoder} can't be had: {reason}.",
                 "Check the connection to huggingface.co, or leave out [weights=...].",
             ) from error
