@@ -185,12 +185,16 @@ def _scores_caption(comparison: Comparison, published: PublishedTable, matched: 
     keys = [METRICS[key] for key in published.scores.values()]
     how = ", ".join(f"{metric.title} ({metric.aggregation})" for metric in keys)
     return (
-        f"Published digits; here: means over up to {len(comparison.wanted)} runs "
+        f"Published digits; here: {_runs(len(comparison.wanted))} "
         f"({comparison.spec.dataset}, protocol {comparison.spec.protocol}"
         + (f" with {', '.join(comparison.changes)}" if comparison.changes else "")
         + f"); diff.: here minus published. {len(matched)} of the table's "
         f"{len(published.rows)} rows have runs here. Measured are: {how}."
     )
+
+
+def _runs(number: int) -> str:
+    return "one run a row" if number == 1 else f"means over up to {number} runs"
 
 
 def _why_not_comparable(
@@ -209,7 +213,8 @@ def _why_not_comparable(
         notes.append(f"the protocol was changed ({', '.join(comparison.changes)})")
     few = [entry.label for entry, _, _ in matched if len(entry.records) < published.runs]
     if few:
-        notes.append(f"fewer than {published.runs} runs stand behind {', '.join(few)}")
+        whom = "every row" if len(few) == len(matched) else ", ".join(few)
+        notes.append(f"fewer than {published.runs} runs stand behind {whom}")
     scratch = [
         entry.label
         for entry, _, line in matched

@@ -52,4 +52,4 @@ def trivial_frames(comparison: Comparison, target: str) -> tuple[Frames, list[st
                 {"metric": key, **score.model_dump()} for key, score in scores.items()
             ]
     frames = {name: pd.DataFrame(own).astype({"value": float}) for name, own in lines.items()}
-    return frames, ["Trivial predictors need no training; their spread is over folds alone."]
+    return frames, ["Trivial predictors need no training; a spread of theirs is over folds alone."]

@@ -107,8 +107,12 @@ def test_why_scores_are_not_comparable(changes: dict[str, Any], words: str) -> N
 
 
 def test_fewer_folds_than_the_paper() -> None:
-    _, scores = against_tables(like_the_paper("enet")[:1], "miniseg-table3")
-    assert "fewer than 5 runs stand behind enet" in scores.notes[0]
+    records = [*like_the_paper("enet")[:1], *like_the_paper("cgnet")]
+    _, scores = against_tables(records, "miniseg-table3")
+    assert "fewer than 5 runs stand behind enet." in scores.notes[0]
+    _, scores = against_tables(records[:1], "miniseg-table3")
+    assert "fewer than 5 runs stand behind every row." in scores.notes[0]
+    assert "here: one run a row (ct100" in scores.caption
 
 
 def test_published_with_imagenet_weights_and_measured_without() -> None:

@@ -68,7 +68,7 @@ def test_scores_of_each_fold(disc: Disc) -> None:
     # Squares of 24, 30 and 36, 42 of 256 pixels: 2 a / (a + 256)
     expected = [(48 / 280 + 60 / 286) / 2, (72 / 292 + 84 / 298) / 2]
     assert dice["all-foreground (trivial)"] == pytest.approx(expected)
-    assert notes == ["Trivial predictors need no training; their spread is over folds alone."]
+    assert notes == ["Trivial predictors need no training; a spread of theirs is over folds alone."]
 
 
 def test_a_fold_counts_once_for_all_seeds(disc: Disc) -> None:
