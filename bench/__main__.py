@@ -6,7 +6,7 @@ import os
 
 import torch
 
-from bench import augment, evaluation, spectral, surface, training
+from bench import augment, evaluation, memory, spectral, surface, training
 
 
 def main() -> None:
@@ -20,6 +20,7 @@ def main() -> None:
         ("(c) surface distances: MedPy's time / ours", surface),
         ("(d) spectral pooling: fft2 form's time / ours", spectral),
         ("(e) augmentation: ms an image", augment),
+        ("(f) memory of the driver after 60 runs / after 6", memory),
     ):
         print(title, flush=True)
         for name, value in module.run().items():

@@ -2,7 +2,8 @@
 
 A step's time is taken as its multiply-adds at the rate of a dense convolution, plus its
 activations at the rate of an element-wise layer, plus a share for every layer called; the three
-rates are measured here, in about a second. Good to a factor of about two.
+rates are measured here on one thread, in about a second, and threads are taken to share the
+arithmetic. Good to a factor of about two.
 """
 
 from __future__ import annotations
@@ -57,8 +58,7 @@ def estimate_seconds(jobs: Sequence[Job], slots: int) -> float | None:
     """
     if any(job.device != "cpu" for job in jobs):
         return None
-    rates = _measure_rates(jobs[0].threads) if jobs else None
-    total = sum(_job_seconds(job, rates) for job in jobs if rates is not None)
+    total = sum(_job_seconds(job, _measure_rates()) for job in jobs)
     return total / min(slots, max(1, len(jobs)))
 
 
@@ -74,7 +74,7 @@ def _job_seconds(job: Job, rates: _Rates) -> float:
     )
 
     def seconds(images: float, calls: float, passes: float) -> float:
-        arithmetic = work.macs / rates.macs + work.elements / rates.elements
+        arithmetic = (work.macs / rates.macs + work.elements / rates.elements) / job.threads
         return passes * (images * arithmetic + calls * work.layers * rates.call)
 
     batches = plan_epoch(protocol, job.spec.seed, 0, len(fold.train))
@@ -108,9 +108,10 @@ def _work(model: str, options: tuple[tuple[str, object], ...], classes: int, siz
 
 
 @cache
-def _measure_rates(threads: int) -> _Rates:
+def _measure_rates() -> _Rates:
+    """What one thread does here; on a busy machine more of them can't be measured in a moment."""
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     try:
         convolution, norm = nn.Conv2d(64, 64, 3, padding=1), nn.BatchNorm2d(16)
         dense, wide, tiny = (

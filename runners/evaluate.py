@@ -156,9 +156,11 @@ def evaluate(
 def cases_csv(rows: Sequence[Row]) -> str:
     """The per-image scores as CSV; an undefined value is an empty field."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    columns = dict.fromkeys(column for row in rows for column in row)  # mm where it is known
+    writer = csv.DictWriter(text, fieldnames=list(columns), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    for row in rows:
+        writer.writerow({key: "" if value != value else value for key, value in row.items()})
     return text.getvalue()
 
 

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from results.record import RunRecord
-from results.store import Damaged, Store
+from results.record import Failure, RunRecord
+from results.store import RECORD, Damaged, Store
 from runners.progress import read_progress
 
 
@@ -33,28 +33,23 @@ def survey(root: Path) -> list[Entry]:
         root: The store's folder.
 
     Returns:
-        One entry a run: done, failed, running, interrupted (it continues when its command is
-        given again) or damaged (it is run again).
+        One entry a run: done, failed (also where a damaged record lies beside the failure),
+        running, interrupted (it continues when its command is given again) or damaged (it is run
+        again).
     """
     store = Store(root)
+    failures = {store.folder(failure.spec): failure for failure in store.all_failures()}
     entries = []
     for found in store.records():
         if isinstance(found, RunRecord):
             entries.append(_done(found, store))
-        elif isinstance(found, Damaged):
-            folder = found.path.parent
-            entries.append(Entry(_name(folder, root), "damaged", found.reason, str(found.path)))
-    settled = {entry.path for entry in entries}
-    for failure in store.all_failures():
-        folder = store.folder(failure.spec)
-        if str(folder) not in settled and not _is_held(folder):
-            settled.add(str(folder))
-            reason = failure.exception.splitlines()[0][:160]
-            detail = f"{failure.status}: {reason} ({folder / 'log.txt'})"
-            entries.append(Entry(failure.spec.title, "failed", detail, str(folder)))
+        elif isinstance(found, Damaged) and found.path.parent not in failures:
+            entries.append(_damaged(found, root))
+    for folder, failure in failures.items():
+        entries.append(_unfinished(folder, root) if _is_held(folder) else _failed(failure, folder))
     for lock in sorted(root.rglob(".lock")):
         folder = lock.parent
-        if str(folder) not in settled and not (folder / "record.json").exists():
+        if folder not in failures and not (folder / RECORD).exists():
             entries.append(_unfinished(folder, root))
     return entries
 
@@ -64,6 +59,19 @@ def _done(record: RunRecord, store: Store) -> Entry:
     dice = scores["dice_slice"].value if "dice_slice" in scores else None
     detail = f"Dice {dice:.4f}" if dice is not None else "Dice undefined"
     return Entry(record.spec.title, "done", detail, str(store.folder(record.spec)))
+
+
+def _damaged(found: Damaged, root: Path) -> Entry:
+    folder = found.path.parent
+    if _is_held(folder):
+        return _unfinished(folder, root)
+    return Entry(_name(folder, root), "damaged", found.reason, str(found.path))
+
+
+def _failed(failure: Failure, folder: Path) -> Entry:
+    reason = failure.exception.splitlines()[0][:160]
+    detail = f"{failure.status}: {reason} ({folder / 'log.txt'})"
+    return Entry(failure.spec.title, "failed", detail, str(folder))
 
 
 def _unfinished(folder: Path, root: Path) -> Entry:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -37,15 +37,20 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the reader, about what is refused below anyway
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file can break its reader in any way
+        foreign = isinstance(error, pickle.UnpicklingError)
+        if foreign and "GLOBAL" in str(error):
+            raise CovbenchError(
+                f"{path} holds more than tensors, so it could run code; it was not opened.",
+                "Save the state_dict alone: torch.save(model.state_dict(), path), or safetensors.",
+            ) from error
+        lines = [] if foreign else str(error).splitlines()
+        reason = lines[0] if lines else "its contents are no saved tensors"
         raise CovbenchError(
-            f"{path} holds more than tensors, so it could run code; it was not opened.",
-            "Save the state_dict alone: torch.save(model.state_dict(), path), or as safetensors.",
-        ) from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
-        raise CovbenchError(
-            f"{path} can't be read as weights: {str(error).splitlines()[0]}",
+            f"{path} can't be read as weights: {reason}",
             "Fetch or save the file again; .safetensors and PyTorch files are read.",
         ) from error
     return _state_dict(loaded, path)

@@ -58,6 +58,8 @@ def work(job: Job) -> None:
         lock = _lock(folder)
         if lock is None:
             os._exit(BUSY)
+        if Store(job.store).read(job.spec) is not None:  # done by another command since the plan
+            os._exit(0)
         for leftover in folder.glob(".*.tmp"):  # of a worker that was killed while writing
             leftover.unlink(missing_ok=True)
         _log_to(folder / LOG)
@@ -83,7 +85,8 @@ def _run(job: Job, stop: _StopFlag) -> int:
         print(f"[{now()}] interrupted; a checkpoint is kept", flush=True)
         return INTERRUPTED
     except BaseException as error:
-        traceback.print_exc()
+        with suppress(OSError):  # the log's disk may be what is full
+            traceback.print_exc()
         _fail(job, error)
         return 1
 

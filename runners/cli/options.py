@@ -16,6 +16,8 @@ from zoo.errors import CovbenchError, unknown
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from reports.table import Table
+
 Models = Annotated[
     list[str] | None,
     typer.Option(
@@ -119,6 +121,18 @@ def check_writable(folder: Path) -> None:
 def print_json(items: Iterable[dict[str, Any]]) -> None:
     """One JSON list on standard output; an undefined number is null."""
     sys.stdout.write(json.dumps(list(items), indent=1, allow_nan=False) + "\n")
+
+
+def print_tables(tables: Iterable[Table]) -> None:
+    """Tables on standard output: fitted to a terminal, as Markdown elsewhere."""
+    from rich.console import Console
+
+    console = Console()
+    for table in tables:
+        if console.is_terminal:
+            console.print(table.to_rich())
+        else:
+            print(table.to_markdown())
 
 
 def messages() -> Console:

@@ -29,8 +29,7 @@ def report(
     from reports.leaderboard import write_report
 
     written = write_report(from_, to, against=against)
-    for table in written.tables:
-        print(table.to_markdown())
+    options.print_tables(written.tables)
     names = ", ".join(str(path) for path in written.paths)
     options.messages().print(f"Written: {names}", highlight=False, soft_wrap=True)
     return 0

@@ -174,8 +174,7 @@ def _finish(plan: Plan, outcome: Outcome, store: object, out: Path, console: Con
     from reports.leaderboard import write_leaderboard
 
     written = write_leaderboard(out)
-    for table in written.tables:
-        print(table.to_markdown())
+    options.print_tables(written.tables)
     if written.paths:
         names = ", ".join(str(path) for path in written.paths)
         console.print(f"Written: {names}", highlight=False, soft_wrap=True)
