@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.datasets import PreparedDataset, open_dataset
 from benchmark.protocols import Protocol
-from results.files import sha256_file
+from results.files import sha256_file, write_atomically
 from results.spec import RunSpec
 from results.store import Store
 from runners.job import Job
@@ -16,6 +17,8 @@ from zoo.errors import CovbenchError
 from zoo.registry import get_card
 from zoo.selection import Row
 from zoo.source import source_hash
+
+_PLAN = "plan.json"
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ def make_plan(
     seeds: Sequence[int] | None = None,
     weights: Path | None = None,
     retry_failed: bool = False,
+    force: bool = False,
 ) -> Plan:
     """Work out the runs of a command.
 
@@ -72,6 +76,7 @@ def make_plan(
         seeds: Seeds; None for the protocol's own.
         weights: A weights file to score instead of training.
         retry_failed: Whether runs that failed before are to be tried again.
+        force: Whether all are to be done, as if nothing was recorded.
 
     Returns:
         The plan. Of the same row, fold and seed there is one run.
@@ -82,7 +87,7 @@ def make_plan(
     store = Store(resources.store)
     sources = {row.name: source_hash(get_card(row.name)) for row in rows}
     weights_hash = sha256_file(weights) if weights else None
-    jobs = []
+    jobs: dict[str, Job] = {}
     for name in datasets:
         dataset = open_dataset(name, resources.data)
         hashes = {fold.number: fold.hash for fold in dataset.folds(protocol.split)}
@@ -102,19 +107,33 @@ def make_plan(
                         source=sources[row.name],
                         weights=weights_hash,
                     )
-                    jobs.append(_job(spec, protocol, resources, weights))
-    done, failed, attempts = set(), set(), {}
-    for job in jobs:
+                    jobs[spec.id] = _job(spec, protocol, resources, weights)
+    if force:
+        return Plan(tuple(jobs.values()), frozenset(), frozenset())
+    done, failed = set(), set()
+    for run_id, job in jobs.items():
         if store.read(job.spec) is not None:
-            done.add(job.spec.id)
+            done.add(run_id)
         elif failures := store.failures(job.spec):
-            attempts[job.spec.id] = failures[-1].attempt
+            jobs[run_id] = job.model_copy(update={"attempt": failures[-1].attempt + 1})
             if not retry_failed:
-                failed.add(job.spec.id)
-    numbered = tuple(
-        job.model_copy(update={"attempt": attempts.get(job.spec.id, 0) + 1}) for job in jobs
-    )
-    return Plan(numbered, frozenset(done), frozenset(failed))
+                failed.add(run_id)
+    return Plan(tuple(jobs.values()), frozenset(done), frozenset(failed))
+
+
+def save_plan(store: Path, plan: Plan) -> None:
+    """Note in a store what was asked of it, so that `covbench status` knows what is missing."""
+    wanted = {**read_plan(store), **{job.spec.folder: job.spec.title for job in plan.jobs}}
+    write_atomically(store / _PLAN, json.dumps(wanted, indent=1))
+
+
+def read_plan(store: Path) -> dict[str, str]:
+    """Folder and title of every run that was ever asked of a store; empty where none was noted."""
+    try:
+        wanted = json.loads((store / _PLAN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return wanted if isinstance(wanted, dict) else {}
 
 
 def _job(spec: RunSpec, protocol: Protocol, resources: Resources, weights: Path | None) -> Job:

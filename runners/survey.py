@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import fcntl
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from results.record import Failure, RunRecord
 from results.store import RECORD, Damaged, Store
+from runners.plan import read_plan
 from runners.progress import read_progress
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One run: its title, its state, and what there is to say of it."""
+    """One run: its title, its state, what there is to say of it, its folder, and its duration."""
 
     title: str
     state: str
     detail: str
     path: str
+    seconds: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -34,23 +37,30 @@ def survey(root: Path) -> list[Entry]:
 
     Returns:
         One entry a run: done, failed (also where a damaged record lies beside the failure),
-        running, interrupted (it continues when its command is given again) or damaged (it is run
-        again).
+        running, interrupted (it continues when its command is given again), damaged (it is run
+        again) or missing (it was asked for, and never begun).
     """
     store = Store(root)
+    titles = {root / folder: title for folder, title in read_plan(root).items()}
     failures = {store.folder(failure.spec): failure for failure in store.all_failures()}
     entries = []
     for found in store.records():
         if isinstance(found, RunRecord):
             entries.append(_done(found, store))
         elif isinstance(found, Damaged) and found.path.parent not in failures:
-            entries.append(_damaged(found, root))
+            entries.append(_damaged(found, titles))
     for folder, failure in failures.items():
-        entries.append(_unfinished(folder, root) if _is_held(folder) else _failed(failure, folder))
+        entries.append(
+            _unfinished(folder, titles) if _is_held(folder) else _failed(failure, folder)
+        )
     for lock in sorted(root.rglob(".lock")):
         folder = lock.parent
         if folder not in failures and not (folder / RECORD).exists():
-            entries.append(_unfinished(folder, root))
+            entries.append(_unfinished(folder, titles))
+    begun = {Path(entry.path) for entry in entries}
+    for folder, title in titles.items():
+        if folder not in begun and not folder.is_dir():
+            entries.append(Entry(title, "missing", "", str(folder)))
     return entries
 
 
@@ -58,14 +68,15 @@ def _done(record: RunRecord, store: Store) -> Entry:
     scores = next(iter(record.scores.values()), {})
     dice = scores["dice_slice"].value if "dice_slice" in scores else None
     detail = f"Dice {dice:.4f}" if dice is not None else "Dice undefined"
-    return Entry(record.spec.title, "done", detail, str(store.folder(record.spec)))
+    seconds = record.evaluation_seconds + (record.training.seconds if record.training else 0.0)
+    return Entry(record.spec.title, "done", detail, str(store.folder(record.spec)), seconds)
 
 
-def _damaged(found: Damaged, root: Path) -> Entry:
+def _damaged(found: Damaged, titles: Mapping[Path, str]) -> Entry:
     folder = found.path.parent
     if _is_held(folder):
-        return _unfinished(folder, root)
-    return Entry(_name(folder, root), "damaged", found.reason, str(found.path))
+        return _unfinished(folder, titles)
+    return Entry(_name(folder, titles), "damaged", found.reason, str(found.path))
 
 
 def _failed(failure: Failure, folder: Path) -> Entry:
@@ -74,7 +85,7 @@ def _failed(failure: Failure, folder: Path) -> Entry:
     return Entry(failure.spec.title, "failed", detail, str(folder))
 
 
-def _unfinished(folder: Path, root: Path) -> Entry:
+def _unfinished(folder: Path, titles: Mapping[Path, str]) -> Entry:
     state = "running" if _is_held(folder) else "interrupted"
     progress = read_progress(folder)
     detail = ""
@@ -82,11 +93,12 @@ def _unfinished(folder: Path, root: Path) -> Entry:
         detail = progress.phase
         if progress.total:
             detail += f" step {progress.done} of {progress.total}"
-    return Entry(_name(folder, root), state, detail, str(folder))
+    return Entry(_name(folder, titles), state, detail, str(folder))
 
 
-def _name(folder: Path, root: Path) -> str:
-    return str(folder.relative_to(root))
+def _name(folder: Path, titles: Mapping[Path, str]) -> str:
+    """The run's title where a plan gives it, else what its folder is called."""
+    return titles.get(folder, f"{folder.parent.name}/{folder.name}")
 
 
 def _is_held(folder: Path) -> bool:

@@ -18,6 +18,7 @@ def report(
         str | None,
         typer.Option(help="Print a published table beside: miniseg-table3, chsnet-table3."),
     ] = None,
+    as_json: options.Json = False,
 ) -> int:
     """Write the leaderboard as Markdown, LaTeX, CSV and figures, from the records alone."""
     if not from_.is_dir():
@@ -29,7 +30,12 @@ def report(
     from reports.leaderboard import write_report
 
     written = write_report(from_, to, against=against)
-    options.print_tables(written.tables)
+    if as_json:
+        options.print_json(
+            {"table": table.title, **row} for table in written.tables for row in table.to_objects()
+        )
+    else:
+        options.print_tables(written.tables)
     names = ", ".join(str(path) for path in written.paths)
     options.messages().print(f"Written: {names}", highlight=False, soft_wrap=True)
     return 0

@@ -16,6 +16,7 @@ from zoo.errors import CovbenchError, unknown
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from results.store import Store
     from runners.drive import Outcome
     from runners.plan import Plan
 
@@ -67,7 +68,7 @@ def run(
     from benchmark.protocols import load_protocol
     from results.store import Store
     from runners.machine import slots_and_threads
-    from runners.plan import Resources, make_plan
+    from runners.plan import Resources, make_plan, save_plan
     from runners.selecting import choose_rows
 
     chosen = choose_rows(models, rows)
@@ -76,39 +77,32 @@ def run(
     slots, device, threads = slots_and_threads(gpus, jobs)
     if not dry_run:
         options.check_writable(out)
-    resources = Resources(out, data_root(), chosen.plugins, device, threads)
-    wanted_folds = options.parse_numbers(folds, "fold", 1)
-    wanted_seeds = options.parse_numbers(seeds, "seed", 0)
-    names = options.split_commas(data)
-
-    def plan_now() -> Plan:
-        return make_plan(
-            chosen.rows,
-            names,
-            settings,
-            resources,
-            folds=wanted_folds,
-            seeds=wanted_seeds,
-            retry_failed=retry_failed,
-        )
-
     if chosen.missing:
         console.print(
             f"Not here yet: {', '.join(chosen.missing)}.", highlight=False, soft_wrap=True
         )
-    plan = plan_now()
-    store = Store(out)
-    if force and not dry_run:
-        for job in plan.jobs:
-            store.set_aside(job.spec)
-        plan = plan_now()
+    plan = make_plan(
+        chosen.rows,
+        options.split_commas(data),
+        settings,
+        Resources(out, data_root(), chosen.plugins, device, threads),
+        folds=options.parse_numbers(folds, "fold", 1),
+        seeds=options.parse_numbers(seeds, "seed", 0),
+        retry_failed=retry_failed,
+        force=force,
+    )
     _announce(plan, len(slots), console, yes=yes or dry_run, on_gpu=device == "cuda")
     if dry_run:
         for job in plan.todo:
             print(job.spec.title)
         return 0
+    store = Store(out)
+    if force:
+        for job in plan.jobs:
+            store.set_aside(job.spec)
+    save_plan(out, plan)
     outcome = _drive(plan, slots, store, console, fail_fast=fail_fast)
-    return _finish(plan, outcome, store, out, console)
+    return _finish(plan, outcome, out, console)
 
 
 def _announce(plan: Plan, slots: int, console: Console, *, yes: bool, on_gpu: bool) -> None:
@@ -134,15 +128,13 @@ def _announce(plan: Plan, slots: int, console: Console, *, yes: bool, on_gpu: bo
 
 
 def _drive(
-    plan: Plan, slots: list[int | None], store: object, console: Console, *, fail_fast: bool
+    plan: Plan, slots: list[int | None], store: Store, console: Console, *, fail_fast: bool
 ) -> Outcome:
-    from results.store import Store
     from runners.display import Display
     from runners.drive import Outcome, drive
     from runners.executors.local import LocalExecutor
     from runners.machine import preload_for
 
-    assert isinstance(store, Store)
     if not plan.todo:
         return Outcome()
     stopping = False
@@ -169,7 +161,7 @@ def _drive(
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def _finish(plan: Plan, outcome: Outcome, store: object, out: Path, console: Console) -> int:
+def _finish(plan: Plan, outcome: Outcome, out: Path, console: Console) -> int:
     """Write and print the leaderboard; say what failed and how to go on."""
     from reports.leaderboard import write_leaderboard
 

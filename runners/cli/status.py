@@ -7,14 +7,17 @@ from pathlib import Path
 from runners.cli import options
 from zoo.errors import CovbenchError
 
+_UNFINISHED = ("running", "interrupted", "missing", "damaged")
+
 
 def status(out: options.Out = Path("runs"), as_json: options.Json = False) -> int:
-    """Show every run of a store: done, running, interrupted, failed or damaged."""
+    """Show every run of a store: done, running, interrupted, failed, damaged or missing."""
     if not out.is_dir():
         raise CovbenchError(
             f"There is no folder {out}.", "Give the folder of a run with --out, or start one."
         )
     from runners.cli.tables import print_table
+    from runners.display import duration
     from runners.survey import survey
 
     entries = survey(out)
@@ -27,4 +30,9 @@ def status(out: options.Out = Path("runs"), as_json: options.Json = False) -> in
     states = [entry.state for entry in entries]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     print(counts or "No runs yet.")
+    took = [entry.seconds for entry in entries if entry.seconds is not None]
+    left = sum(entry.state in _UNFINISHED for entry in entries)
+    if took and left:
+        hours = duration(sum(took) / len(took) * left)
+        print(f"About {hours} of one slot's time left, by the mean of the runs that are done.")
     return 0

@@ -156,7 +156,9 @@ def test_json_is_one_valid_list(mixed: Store, capsys: pytest.CaptureFixture[str]
     shown = capsys.readouterr()
     found = json.loads(shown.out)
     assert shown.err == ""
-    assert [set(entry) for entry in found] == [{"title", "state", "detail", "path"}] * 5
+    assert [set(entry) for entry in found] == [
+        {"title", "state", "detail", "path", "seconds"}
+    ] * 5
     assert {Path(entry["path"]).relative_to(mixed.root).parts[0]: entry["state"]
             for entry in found} == {
         "unet": "done", "enet": "failed", "cgnet": "interrupted", "espnetv2": "running",
@@ -167,8 +169,9 @@ def test_json_is_one_valid_list(mixed: Store, capsys: pytest.CaptureFixture[str]
 def test_a_line_for_each_run_and_the_sum(mixed: Store, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in mixed.root.rglob("*")}
     assert run_cli(["status", "--out", str(mixed.root)]) == 0
-    *lines, total = capsys.readouterr().out.splitlines()
+    *lines, total, left = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + 5
+    assert "time left" in left
     assert total == "1 damaged, 1 done, 1 failed, 1 interrupted, 1 running"
     assert {path: path.stat().st_mtime_ns for path in mixed.root.rglob("*")} == before
 
@@ -178,3 +181,21 @@ def test_an_empty_store(store: Store, capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out == "No runs yet.\n"
     assert run_cli(["status", "--out", str(store.root), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
+
+
+def test_what_was_asked_for_and_never_begun_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(tmp_path)
+    store.write(make_record("unet"))
+    unet, enet = make_record("unet").spec, make_spec("enet")
+    wanted = {spec.folder: spec.title for spec in (unet, enet)}
+    (tmp_path / "plan.json").write_text(json.dumps(wanted))
+    assert {entry.title: entry.state for entry in survey(tmp_path)} == {
+        unet.title: "done",
+        enet.title: "missing",
+    }
+    assert run_cli(["status", "--out", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "1 done, 1 missing" in shown
+    assert "time left" in shown
