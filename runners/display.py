@@ -69,7 +69,7 @@ class Display:
         loss = f"loss {progress.loss:.3f}" if progress.loss is not None else progress.phase
         self._progress.update(
             self._tasks[job.spec.id],
-            completed=progress.done,
+            completed=progress.done if progress.total else None,
             total=progress.total or None,
             note=loss,
         )

@@ -55,16 +55,17 @@ def drive(
         executor.submit(list(pending.values()))
         while pending:
             states = executor.poll()
+            # What ends while we are stopped is no failure: its worker may have got the signal too.
+            outcome.stopped = should_stop()
             for run_id, state in states.items():
                 job = pending.get(run_id)
                 if job is None:
                     continue
                 if state.state == "running":
                     display.running(job, read_progress(job.folder))
-                elif state.state == "gone":
+                elif state.state == "gone" and not outcome.stopped:
                     _settle(job, state, store, executor, display, outcome, pending)
-            if should_stop() or (fail_fast and outcome.failures):
-                outcome.stopped = should_stop()
+            if outcome.stopped or (fail_fast and outcome.failures):
                 break
             time.sleep(POLL_SECONDS)
     finally:

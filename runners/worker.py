@@ -25,12 +25,15 @@ from runners.run_one import run_one
 from runners.train import Diverged, Interrupted
 from zoo.errors import CovbenchError, WeightsUnavailable
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What asks a program to end; the server of workers holds them back until `work` can answer."""
+
 LOG = "log.txt"
 _LOG_TAIL_BYTES = 4000
 
 
 class _StopFlag:
-    """Set by SIGTERM: the training stops after its step, with a checkpoint."""
+    """Set by a signal: the training stops after its step, with a checkpoint."""
 
     def __init__(self) -> None:
         self.set = False
@@ -47,8 +50,10 @@ def work(job: Job) -> None:
     """
     stop = _StopFlag()
     signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGHUP, stop)
     # Ctrl-C reaches the whole process group; the driver alone decides what to do about it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     _end_with_driver()
     if job.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(job.gpu)

@@ -9,11 +9,12 @@ import time
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 
 from runners.executors.base import RunState
 from runners.job import BUSY, INTERRUPTED, Job
-from runners.worker import work
+from runners.worker import STOP_SIGNALS, work
 
 _GRACE_SECONDS = 60.0
 """How long a worker may take to finish its step and write a checkpoint before it is killed."""
@@ -113,12 +114,27 @@ class LocalExecutor:
                 continue
             slot = self._free.popleft()
             gpu = self._slots[slot]
+            _start_server()
             process = self._context.Process(
                 target=work, args=(job.model_copy(update={"gpu": gpu}),), name=job.spec.title
             )
             process.start()
             self._running[job.spec.id] = _Running(job, process, slot)
         self._queue.extend(waiting)
+
+
+def _start_server() -> None:
+    """Start the server of workers, if need be, deaf to the signals that ask a program to end.
+
+    They may go to the whole process group (a terminal is closed, a batch job is stopped). Without
+    its server this process could not learn how its workers end.
+    """
+    resource_tracker.ensure_running()  # left to the server's start, it would lift the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _in_words(code: int) -> str:

@@ -156,9 +156,7 @@ def test_json_is_one_valid_list(mixed: Store, capsys: pytest.CaptureFixture[str]
     shown = capsys.readouterr()
     found = json.loads(shown.out)
     assert shown.err == ""
-    assert [set(entry) for entry in found] == [
-        {"title", "state", "detail", "path", "seconds"}
-    ] * 5
+    assert [set(entry) for entry in found] == [{"title", "state", "detail", "path", "seconds"}] * 5
     assert {Path(entry["path"]).relative_to(mixed.root).parts[0]: entry["state"]
             for entry in found} == {
         "unet": "done", "enet": "failed", "cgnet": "interrupted", "espnetv2": "running",
