@@ -105,7 +105,8 @@ _RESIZABLE = ("vit_", "swin", "deit", "flexivit", "vitamin")
 
 def _smp() -> Any:
     """The library, without the warnings that it makes on its way in."""
-    with warnings.catch_warnings():
+    # It imports parts of torch that, before torch 2.7, can't be imported under a meta device.
+    with warnings.catch_warnings(), torch.device("cpu"):
         warnings.simplefilter("ignore")
         import segmentation_models_pytorch
     return segmentation_models_pytorch
@@ -203,7 +204,8 @@ def _build(
     """
     if weights is not None:
         _check_weights(encoder, weights)
-    meta = torch.get_default_device().type == "meta"
+    # Asked of a tensor: before torch 2.7 the default device does not know `with torch.device(...)`.
+    meta = torch.empty(0).device.type == "meta"
     make = partial(
         _smp().create_model,
         architecture,
