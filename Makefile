@@ -43,5 +43,5 @@ format: $(INSTALLED)  ## Format the code
 bench: $(INSTALLED)  ## Print speed and memory as ratios against named references
 	$(BIN)/python -m bench
 
-clean:  ## Remove what the demo and the tests left, not .venv
-	rm -rf runs report $(DEMO_DATA) .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+clean:  ## Remove caches and the demo's data; runs/ and .venv stay
+	rm -rf $(DEMO_DATA) .pytest_cache .mypy_cache .ruff_cache build *.egg-info

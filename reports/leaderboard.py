@@ -67,6 +67,14 @@ def write_report(
         if each not in FORMATS:
             raise unknown("format", each, FORMATS, ", ".join(FORMATS))
     records, tables = _read(store_root)
+    if not tables and (
+        broken := [f for f in Store(store_root).records() if isinstance(f, Damaged)]
+    ):
+        raise CovbenchError(
+            f"All {len(broken)} records below {store_root} are damaged: {broken[0].path} "
+            f"({broken[0].reason}).",
+            "Run the same `covbench run` again: what is damaged is moved aside and done anew.",
+        )
     if not tables:
         raise CovbenchError(
             f"There are no runs below {store_root}.", "Start some: covbench run --out FOLDER"

@@ -16,12 +16,18 @@ def cpu_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def slots_and_threads(gpus: str | None, jobs: int | None) -> tuple[list[int | None], str, int]:
+def slots_and_threads(
+    gpus: str | None, jobs: int | None, threads: int | None = None
+) -> tuple[list[int | None], str, int]:
     """Decide how many runs go at a time, on what, with how many CPU threads each.
+
+    A run on a CPU has one thread unless the user says otherwise: sums in another order give
+    other digits, and one thread gives the same ones whatever else goes on.
 
     Args:
         gpus: The user's choice: `0,1`, `none`, or None for all there are.
         jobs: Runs at a time on a CPU; None for one a core, up to four.
+        threads: CPU threads of each run; None for one, or for a share of the cores beside a GPU.
 
     Returns:
         One GPU index (or None) for each slot, the device's type, and threads for each run.
@@ -47,13 +53,14 @@ def slots_and_threads(gpus: str | None, jobs: int | None) -> tuple[list[int | No
             )
     else:
         chosen = list(range(found))
+    for name, value in (("jobs", jobs), ("threads", threads)):
+        if value is not None and value < 1:
+            raise CovbenchError(f"--{name} {value} is too few.", "Give 1 or more.")
     cores = cpu_count()
     if chosen:
-        return list(chosen), "cuda", max(1, cores // len(chosen))
-    if jobs is not None and jobs < 1:
-        raise CovbenchError(f"--jobs {jobs} is too few.", "Give 1 or more.")
-    count = jobs or min(cores, _MOST_CPU_SLOTS)
-    return [None] * count, "cpu", max(1, cores // count)
+        return list(chosen), "cuda", threads or max(1, cores // len(chosen))
+    count = min(cores, _MOST_CPU_SLOTS) if jobs is None else jobs
+    return [None] * count, "cpu", threads or 1
 
 
 def preload_for(models: Iterable[str]) -> list[str]:

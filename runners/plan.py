@@ -19,6 +19,7 @@ from zoo.selection import Row
 from zoo.source import source_hash
 
 _PLAN = "plan.json"
+_TASK = "infection"
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,11 @@ def make_plan(
     jobs: dict[str, Job] = {}
     for name in datasets:
         dataset = open_dataset(name, resources.data)
+        if _TASK not in dataset.manifest.tasks:
+            raise CovbenchError(
+                f"{name} has classes for {', '.join(dataset.manifest.tasks)}, not for {_TASK}.",
+                "Prepare it again with a label_map that has the classes 0 and 1 alone.",
+            )
         hashes = {fold.number: fold.hash for fold in dataset.folds(protocol.split)}
         for fold in _chosen_folds(dataset, hashes, folds or protocol.split.run_folds):
             for seed in seeds or protocol.split.seeds:

@@ -30,7 +30,7 @@ from zoo.cards import Card
 from zoo.errors import CovbenchError
 from zoo.plugins import load
 from zoo.registry import create_model, get_card
-from zoo.source import source_hash
+from zoo.source import source_files, source_hash
 
 IN_CHANNELS = 3
 
@@ -105,7 +105,7 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
         cost=measure_cost(card, IN_CHANNELS, num_classes, spec.options),
         evaluation_seconds=seconds,
         weights_name=job.weights.name if job.weights else None,
-        files=_write_files(folder, job, outcome, network),
+        files=_write_files(folder, job, card, outcome, network),
     )
     Store(job.store).write(record)
     remove_checkpoints(folder)
@@ -196,7 +196,9 @@ def _training_block(job: Job, state: TrainingState) -> Training:
     )
 
 
-def _write_files(folder: Path, job: Job, outcome: Evaluation, network: nn.Module) -> dict[str, str]:
+def _write_files(
+    folder: Path, job: Job, card: Card, outcome: Evaluation, network: nn.Module
+) -> dict[str, str]:
     """Write what the protocol keeps beside the record; returns file names and their SHA-256."""
     keep = job.protocol.run.keep
     written = [folder / "cases.csv"]
@@ -207,4 +209,8 @@ def _write_files(folder: Path, job: Job, outcome: Evaluation, network: nn.Module
     if keep == "both" and job.weights is None:
         written.append(folder / "weights.safetensors")
         save_weights(network, written[-1])
+    if card.source == "file":  # the user's file may change; what was trained must stay known
+        source = source_files(card)[0]
+        written.append(folder / source.name)
+        write_atomically(written[-1], source.read_bytes())
     return {path.name: sha256_file(path) for path in written}

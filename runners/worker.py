@@ -104,13 +104,19 @@ def _fail(job: Job, error: BaseException) -> None:
         spec=job.spec,
         attempt=job.attempt,
         status=status,
-        exception=f"{type(error).__name__}: {error}".strip()[:2000],
+        exception=_in_words(error)[:2000],
         hint=hint,
         log_tail=log_tail(job.folder),
         time=now(),
     )
     with suppress(OSError):
         Store(job.store).write_failure(failure)
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, CovbenchError):
+        return error.problem
+    return f"{type(error).__name__}: {error}".strip()
 
 
 def classify(error: BaseException) -> tuple[Status, str]:

@@ -58,6 +58,11 @@ def open_dataset(name: str, root: Path | None = None) -> PreparedDataset:
     prepared = _prepared_names(where)
     if name not in prepared and (name not in RECIPES or name == _OWN.name):
         known = sorted({*RECIPES, *prepared} - {_OWN.name})
+        if name == _OWN.name:
+            raise CovbenchError(
+                f"{name} is the way to prepare images of your own, not a dataset.",
+                f"Give them a name: `{_OWN.obtain}`; then --data NAME.",
+            )
         raise unknown("dataset", name, known, ", ".join(known))
     built_in = name in RECIPES and RECIPES[name].built_in
     if name in prepared:

@@ -57,6 +57,12 @@ def _find(source: Path | None, options: Ct100Options) -> Source:
     folder = source_folder(source, CARD)
     for root in (folder, folder / "COVID-19-CT100"):
         if (root / "tr_im").is_dir():
+            if options != Ct100Options():
+                raise CovbenchError(
+                    "The PNG form of CT100 is binary and windowed already: it takes no options.",
+                    "Leave the options out, or prepare the NIfTI form: tr_im.nii.gz, "
+                    "tr_mask.nii.gz.",
+                )
             return _find_png(root)
         for suffix in nifti.SUFFIXES:
             stacks = [root / f"{stem}{suffix}" for stem in ("tr_im", "tr_mask")]

@@ -50,7 +50,7 @@ app.command("doctor")(doctor.doctor)
 def main() -> None:
     """Run the command line and end the process.
 
-    Exit codes: 0 done, 1 wrong use, 2 some runs failed, 3 the report was refused, 130 interrupted.
+    Exit codes: 0 done, 1 wrong use, 2 some runs failed, 130 interrupted.
     """
     sys.exit(run_cli(sys.argv[1:]))
 

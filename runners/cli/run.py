@@ -43,6 +43,10 @@ def run(
     jobs: Annotated[
         int | None, typer.Option(help="Runs at a time on a CPU; one a core, up to 4, by default.")
     ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(help="CPU threads of each run; more than one changes the last digits."),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Run again what is recorded; old records are kept.")
     ] = False,
@@ -74,7 +78,7 @@ def run(
     chosen = choose_rows(models, rows)
     settings = load_protocol(protocol, set_ or [])
     console = options.messages()
-    slots, device, threads = slots_and_threads(gpus, jobs)
+    slots, device, threads = slots_and_threads(gpus, jobs, threads)
     if not dry_run:
         options.check_writable(out)
     if chosen.missing:
@@ -111,7 +115,8 @@ def _announce(plan: Plan, slots: int, console: Console, *, yes: bool, on_gpu: bo
     from runners.estimate import estimate_seconds
 
     todo = plan.todo
-    parts = [f"{len(plan.jobs)} runs: {len(plan.done)} done, {len(todo)} to do"]
+    word = "run" if len(plan.jobs) == 1 else "runs"
+    parts = [f"{len(plan.jobs)} {word}: {len(plan.done)} done, {len(todo)} to do"]
     if plan.failed:
         parts.append(f"{len(plan.failed)} failed before (--retry-failed tries them again)")
     if not todo:
@@ -174,8 +179,9 @@ def _finish(plan: Plan, outcome: Outcome, out: Path, console: Console) -> int:
         raise KeyboardInterrupt
     failed = len(outcome.failures) + len(plan.failed)
     if failed:
+        what = "1 run" if failed == 1 else f"{failed} runs"
         console.print(
-            f"{failed} runs failed; `covbench status --out {out}` lists them with their logs.",
+            f"{what} failed; see `covbench status --out {out}` and the logs that it names.",
             highlight=False,
             soft_wrap=True,
         )

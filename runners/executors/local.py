@@ -11,7 +11,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
+import runners
 from runners.executors.base import RunState
 from runners.job import BUSY, INTERRUPTED, Job
 from runners.worker import STOP_SIGNALS, work
@@ -43,6 +45,10 @@ class LocalExecutor:
     def __init__(self, slots: Sequence[int | None], preload: Iterable[str] = ()) -> None:
         # Without it a user's ./benchmark.py would shadow ours in the server.
         os.environ["PYTHONSAFEPATH"] = "1"
+        # Workers must run this very code, also where another checkout is the installed one.
+        here = str(Path(runners.__file__).parent.parent)
+        others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+        os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([here, *others]))
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["runners.worker", *preload])
         self._slots = dict(enumerate(slots))

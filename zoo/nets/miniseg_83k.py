@@ -176,9 +176,9 @@ def _from_released(state: dict[str, Tensor]) -> dict[str, Tensor]:
     notes="The later network of the released code and weights, not the one of the first "
     "version's Table III (that is miniseg). 82,666 parameters without auxiliary heads "
     "(aux=False).",
-    published="The parameters agree. Its convolutions take 0.478 GMACs at 512x512, the authors' "
-    "0.481: as much more as the main head costs after the enlargement to the input's size "
-    "instead of before it, which leaves the logits the same.",
+    published="The parameters agree. Its convolutions take 0.478 GMACs at 512x512 with all four "
+    "heads, the authors' 0.481: as much more as the main head costs after the enlargement to the "
+    "input's size instead of before it, which leaves the logits the same.",
     released=ReleasedCheckpoint(
         origin="MiniSeg_CrossVal{1..5}.pth of github.com/yun-liu/MiniSeg, CC BY-NC-SA 4.0 "
         "(non-commercial)",
