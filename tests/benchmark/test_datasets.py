@@ -167,7 +167,7 @@ def test_names_that_nobody_knows(root: Path):
     assert "Did you mean ct100?" in error.value.remedy
     with pytest.raises(CovbenchError, match="Unknown kind of dataset"):
         prepare_dataset("phantm", root=root)
-    with pytest.raises(CovbenchError, match="Unknown dataset"):
+    with pytest.raises(CovbenchError, match="--as NAME"):
         open_dataset("folder", root)
     with pytest.raises(CovbenchError, match="Unknown dataset"):
         open_dataset("../phantom", root)

@@ -44,7 +44,7 @@ def test_a_runs_own_weights_give_its_own_scores(
     assert evaluated.weights_name == "weights.safetensors"
     assert evaluated.spec.weights == record.files["weights.safetensors"]
     assert evaluated.spec.id != record.spec.id
-    assert set(evaluated.files) == {"cases.csv", "predictions.npz"}
+    assert set(evaluated.files) == {"cases.csv", "predictions.npz", pair.name}
     folder = weights.parent
     for name in evaluated.files:
         assert next(again.rglob(name)).read_bytes() == (folder / name).read_bytes()
@@ -59,17 +59,17 @@ def test_a_runs_own_weights_give_its_own_scores(
 
 
 @pytest.mark.usefixtures("data_root")
-def test_weights_of_another_network_are_one_failed_row(
+def test_weights_of_another_network_are_refused_before_anything_runs(
     pair: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, out = tmp_path / "other.pth", tmp_path / "runs"
     torch.save({"weight": torch.zeros(3)}, path)
     shared = ["--models", f"{pair},!*02", "--protocol", "smoke", "--out", str(out)]
-    assert run_cli(["evaluate", "--weights", str(path), *shared]) == 2
-    shown = capsys.readouterr().err
-    assert "other.pth does not fit" in shown and "1 are foreign" in shown
-    assert "Traceback" not in shown
-    assert load_records(out) == []
+    assert run_cli(["evaluate", "--weights", str(path), *shared]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert "other.pth does not fit" in lines[0] and "1 are foreign" in lines[0]
+    assert not out.exists()
 
 
 @pytest.fixture

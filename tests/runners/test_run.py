@@ -67,7 +67,10 @@ def test_a_run_leaves_a_whole_record_and_is_done_once(
     first, second = load_records(out)
     assert [first.spec.model[-2:], second.spec.model[-2:]] == ["01", "02"]
     folder = Store(out).folder(first.spec)
-    assert set(first.files) == {"cases.csv", "predictions.npz", "weights.safetensors"}
+    assert set(first.files) == {
+        "cases.csv", "predictions.npz", "weights.safetensors", "pair_nets.py"
+    }  # fmt: skip
+    assert (folder / "pair_nets.py").read_bytes() == pair.read_bytes()
     with np.load(folder / "predictions.npz") as predictions:
         assert len(predictions["ids"]) == first.data.n_test == len(predictions.files) - 1
     assert first.training is not None
@@ -173,3 +176,27 @@ def test_a_folder_that_cannot_be_written(
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 2
     assert "can't be written" in lines[0]
+
+
+def test_a_dataset_with_several_classes_is_refused_before_a_run(
+    tmp_path: Path, data_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    from benchmark.datasets import prepare_dataset
+
+    for name in ("images", "masks"):
+        (tmp_path / "own" / name).mkdir(parents=True)
+    for number in range(3):
+        image = np.full((40, 40), 60 + number, np.uint8)
+        Image.fromarray(image).save(tmp_path / "own" / "images" / f"{number}.png")
+        mask = np.zeros((40, 40), np.uint8)
+        mask[:9], mask[20:29] = 1, 2
+        Image.fromarray(mask).save(tmp_path / "own" / "masks" / f"{number}.png")
+    labels = {0: 0, 1: 1, 2: 2}
+    prepare_dataset("folder", tmp_path / "own", as_name="tissues", root=data_root, label_map=labels)
+    assert run("--models", "unet", "--data", "tissues", "--out", tmp_path / "runs") == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 2
+    assert "multiclass" in lines[0]
+    assert "label_map" in lines[1]
