@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import ResNet50_Weights, resnet50
 
-from zoo.contract import check_model
 from zoo.errors import CovbenchError
 from zoo.nets.deeplabv3 import ASPP
 from zoo.registry import create_model, get_card
@@ -30,10 +29,6 @@ def test_size_is_the_printed_one() -> None:
     assert count(network) == get_card("deeplabv3").params == 39_633_986
     assert f"{count(network) / 1000 / 1024:.2f}M" == "38.71M"
     assert count(network.backbone) == 23_508_032
-
-
-def test_keeps_the_contract() -> None:
-    assert [result for result in check_model("deeplabv3") if not result.passed] == []
 
 
 def test_output_stride_and_dilations() -> None:

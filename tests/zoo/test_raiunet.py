@@ -68,7 +68,7 @@ def test_size_of_the_rows_of_the_ablation(options: dict[str, str], params: int) 
     assert count(build(1, 1, **options)) == params
 
 
-@pytest.mark.parametrize("options", ["", "[attention=sigmoid]", "[widths=8-12-20]"])
+@pytest.mark.parametrize("options", ["[attention=sigmoid]", "[widths=8-12-20]"])
 def test_keeps_the_contract(options: str) -> None:
     assert [each for each in check_model(f"raiunet{options}") if not each.passed] == []
 

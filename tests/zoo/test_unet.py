@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.contract import check_model
 from zoo.nets.attention_unet import AttentionGate
 from zoo.nets.unet import UNet
 from zoo.registry import create_model, get_card
@@ -50,11 +49,6 @@ def test_operations_are_the_printed_ones(name: str, printed: str) -> None:
     total += pools  # 2x2 windows, a quarter as many outputs
     total += gates if name == "attention-unet" else 0  # their ReLU
     assert f"{total / 1e9:.2f}G" == printed
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_keeps_the_contract(name: str) -> None:
-    assert [result for result in check_model(name) if not result.passed] == []
 
 
 @pytest.mark.parametrize("size", [(48, 32), (32, 64)])
