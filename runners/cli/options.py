@@ -82,9 +82,12 @@ def parse_numbers(text: str | None, what: str, least: int) -> tuple[int, ...] | 
     numbers: list[int] = []
     try:
         for part in split_commas([text]):
-            first, _, last = part.partition("-")
-            numbers += range(int(first), int(last or first) + 1)
-        if not numbers or min(numbers) < least:
+            first, dash, last = part.partition("-")
+            span = range(int(first), int(last if dash else first) + 1)
+            if not span or span[0] < least:
+                raise ValueError
+            numbers += span
+        if not numbers:
             raise ValueError
     except ValueError:
         raise CovbenchError(

@@ -6,6 +6,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,14 +98,11 @@ def trained(job: Job, steps: int) -> bool:
 
 def workers(driver: int | None = None) -> list[psutil.Process]:
     """The living worker processes of a driver (this process by default)."""
-    own = psutil.Process(driver)
-    try:
-        below = {process.pid: process for process in own.children(recursive=True)}
-        for process in own.children():  # the server of workers, the resource tracker
-            below.pop(process.pid, None)
-    except psutil.NoSuchProcess:
-        return []
-    return [process for process in below.values() if is_alive(process)]
+    found: list[psutil.Process] = []
+    for process in psutil.Process(driver).children():  # one of them is the server of workers
+        with suppress(psutil.NoSuchProcess):
+            found += process.children()
+    return [process for process in found if is_alive(process)]
 
 
 def is_alive(process: psutil.Process) -> bool:
