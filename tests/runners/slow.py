@@ -106,8 +106,12 @@ def workers(driver: int | None = None) -> list[psutil.Process]:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether a process still runs; one that waits to be reaped does not."""
+    """Whether a worker still runs; one that waits to be reaped does not, nor is git one."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return (
+            process.is_running()
+            and process.status() != psutil.STATUS_ZOMBIE
+            and "python" in process.name()
+        )
     except psutil.NoSuchProcess:
         return False
