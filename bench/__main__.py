@@ -1,31 +1,39 @@
-"""`make bench`: every benchmark, as ratios against a reference of the same run."""
+"""`make bench`: every benchmark, as ratios against a reference of the same run.
+
+Each runs in a process of its own: what one leaves in the allocator speeds up the next.
+"""
 
 from __future__ import annotations
 
+import importlib
 import os
+import subprocess
+import sys
 
 import torch
 
-from bench import augment, evaluation, memory, spectral, surface, training
+TITLES = {
+    "training": "(a) training: steps/s through covbench / bare loop",
+    "evaluation": "(b) evaluation with all metrics / forward pass alone",
+    "surface": "(c) surface distances: MedPy's time / ours",
+    "spectral": "(d) spectral pooling: fft2 form's time / ours",
+    "augment": "(e) augmentation: ms an image",
+    "memory": "(f) memory of the driver after 60 runs / after 6",
+}
 
 
-def main() -> None:
-    """Run all of them and print what they measured."""
+def main(names: list[str]) -> None:
+    """Run one benchmark here, or each in a process of its own."""
+    if len(names) != 1:
+        for name in names or TITLES:
+            subprocess.run([sys.executable, "-m", "bench", name], check=True)
+        return
     threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
     torch.set_num_threads(threads)
-    print(f"torch {torch.__version__}, {threads} thread(s); ratios are medians over rounds\n")
-    for title, module in (
-        ("(a) training: steps/s through covbench / bare loop", training),
-        ("(b) evaluation with all metrics / forward pass alone", evaluation),
-        ("(c) surface distances: MedPy's time / ours", surface),
-        ("(d) spectral pooling: fft2 form's time / ours", spectral),
-        ("(e) augmentation: ms an image", augment),
-        ("(f) memory of the driver after 60 runs / after 6", memory),
-    ):
-        print(title, flush=True)
-        for name, value in module.run().items():
-            print(f"    {name:36} {value:10.3f}", flush=True)
+    print(f"{TITLES[names[0]]}; torch {torch.__version__}, {threads} thread(s)", flush=True)
+    for name, value in importlib.import_module(f"bench.{names[0]}").run().items():
+        print(f"    {name:36} {value:10.3f}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

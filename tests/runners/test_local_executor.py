@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,8 +27,6 @@ from tests.runners.slow import (
     wait_until,
     workers,
 )
-
-COMMAND = [sys.executable, "-c", "from runners.cli import main; main()"]
 
 
 @pytest.fixture
@@ -288,71 +283,3 @@ def test_imports_are_paid_once_and_cuda_is_left_to_the_worker(
     assert psutil.Process(parent).ppid() == os.getpid()
     assert not any(fact["cuda"] for fact in facts)
     assert all(fact["safe_path"] for fact in facts)
-
-
-# --- a driver of its own -----------------------------------------------------------------------
-
-
-def start(nets: SlowNetworks, out: Path, data: Path, steps: int) -> subprocess.Popen[bytes]:
-    arguments = ["run", "--models", str(nets.file), "--protocol", "smoke", "--jobs", "2"]
-    arguments += ["--out", str(out), "--set", f"max_steps={steps}"]
-    return subprocess.Popen(
-        [*COMMAND, *arguments],
-        env={**os.environ, "COVBENCH_DATA": str(data), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # a process group of its own, as a terminal gives it
-    )
-
-
-def test_workers_end_when_their_driver_is_killed(
-    networks: Callable[..., SlowNetworks], tmp_path: Path, data_root: Path
-) -> None:
-    nets, out = networks(2, 0.1), tmp_path / "runs"
-    jobs = nets.plan(out, data_root, "max_steps=1000").todo
-    driver = start(nets, out, data_root, 1000)
-    try:
-        wait_until(lambda: all(trained(job, 1) for job in jobs), "both to train")
-        below = psutil.Process(driver.pid).children(recursive=True)
-        assert len(workers(driver.pid)) == 2
-    finally:
-        driver.kill()
-        driver.wait()
-    wait_until(lambda: not any(map(is_alive, below)), "its workers to end", 20)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_to_the_whole_group_is_no_failure(
-    number: signal.Signals,
-    networks: Callable[..., SlowNetworks],
-    engine: Callable[..., LocalExecutor],
-    tmp_path: Path,
-    data_root: Path,
-) -> None:
-    # Ctrl-C, the end of a batch job, and a terminal that is closed reach workers too.
-    nets, out = networks(2, 0.1), tmp_path / "runs"
-    plan = nets.plan(out, data_root, "max_steps=40")
-    driver = start(nets, out, data_root, 40)
-    wait_until(lambda: all(trained(job, 2) for job in plan.todo), "both to train")
-    below = psutil.Process(driver.pid).children(recursive=True)
-    os.killpg(driver.pid, number)
-    assert driver.wait(60) == 130
-    wait_until(lambda: not any(map(is_alive, below)), "its workers to end", 20)
-    assert not list(out.rglob("failed-*.json"))
-    assert not list(out.rglob("record.json"))
-    assert all(list(job.folder.glob("checkpoint-*.pt")) for job in plan.todo)
-
-    assert complete(plan, engine(2)).done == 2
-    records = load_records(out)
-    assert [record.training and record.training.resumed for record in records] == [1, 1]
-
-
-def test_two_commands_on_one_store_share_the_work(
-    networks: Callable[..., SlowNetworks], tmp_path: Path, data_root: Path
-) -> None:
-    nets, out = networks(3, 0.05), tmp_path / "runs"
-    drivers = [start(nets, out, data_root, 10) for _ in range(2)]
-    assert [driver.wait(200) for driver in drivers] == [0, 0]
-    assert len(load_records(out)) == 3
-    assert len(nets.facts()) == 3  # no run was trained twice
-    assert not list(out.rglob("failed-*.json"))
