@@ -47,9 +47,15 @@ class Card:
         tags: Names of groups, selected by `@tag`.
         row: The row of a published table that it stands for, `table/method`; reports join on it.
         params: Exact number of parameters with 3 input channels and 2 classes.
+        macs: Exact multiply-adds of one 3x512x512 image in evaluation: convolutions, linear layers
+            and matrix products.
+        encoder: Name of the submodule that is its encoder, if it has one: what ImageNet weights
+            initialise, and what a published table sometimes counts alone.
+        weights: The ImageNet weights that `weights=imagenet` takes: whose, and their licence.
         divisor: Height and width must be multiples of it; the harness pads and crops back.
         min_size: Smallest height and width that it accepts.
         batch1: Whether it can train on a batch of one.
+        overfit_steps: Steps of Adam in which it learns four small slices by heart.
         unused: Patterns (fnmatch) of parameter names that receive no gradient, by design.
         requires: Packages beyond covbench's own that it needs.
         notes: What a user must know, such as where the paper leaves a choice.
@@ -68,9 +74,13 @@ class Card:
     tags: frozenset[str] = frozenset()
     row: str | None = None
     params: int | None = None
+    macs: int | None = None
+    encoder: str | None = None
+    weights: str = ""
     divisor: int = 1
     min_size: int = 32
     batch1: bool = True
+    overfit_steps: int = 40
     unused: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     notes: str = ""

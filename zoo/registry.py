@@ -16,12 +16,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata, util
+from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
 from zoo.cards import Builder, Card, Source
 from zoo.errors import CovbenchError, unknown
+from zoo.pretrained import load_encoder
 
 B = TypeVar("B", bound=Builder)
 P = TypeVar("P", bound=Callable[[str], Card])
@@ -254,7 +257,9 @@ def create_model(
         in_channels: Channels of the input image.
         num_classes: Classes; 1 means one sigmoid logit, 2 or more a softmax with class 0 the
             background.
-        **options: Options of that network, as its card lists them.
+        **options: Options of that network, as its card lists them. `weights`, where it is one of
+            them, is "imagenet" or a .safetensors file of the network's encoder; on the meta
+            device, which holds no values, it is left out.
 
     Returns:
         The network: `(N, in_channels, H, W)` in, `(N, num_classes, H, W)` logits out; in training
@@ -274,4 +279,15 @@ def build(card: Card, in_channels: int = 3, num_classes: int = 2, **options: Any
                 f"option of {card.name}", option, card.options, ", ".join(card.options) or "none"
             )
     require_packages(card)
-    return card.builder(in_channels=in_channels, num_classes=num_classes, **options)
+    weights = options.get("weights")
+    if weights is None:
+        return card.builder(in_channels=in_channels, num_classes=num_classes, **options)
+    # Asked of a tensor: before torch 2.7 the default device does not know `with torch.device(...)`.
+    on_meta = torch.empty(0).device.type == "meta"
+    from_file = str(weights).endswith(".safetensors")
+    if on_meta or from_file:
+        options = options | {"weights": None}
+    network = card.builder(in_channels=in_channels, num_classes=num_classes, **options)
+    if from_file and not on_meta:
+        load_encoder(network, card.encoder or "", Path(weights))
+    return network

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import ResNet50_Weights, resnet50
 
+from zoo.aspp import ASPP
 from zoo.errors import CovbenchError
-from zoo.nets.deeplabv3 import ASPP
 from zoo.registry import create_model, get_card
 
 
@@ -28,20 +28,20 @@ def test_size_is_the_printed_one() -> None:
         network = build()
     assert count(network) == get_card("deeplabv3").params == 39_633_986
     assert f"{count(network) / 1000 / 1024:.2f}M" == "38.71M"
-    assert count(network.backbone) == 23_508_032
+    assert count(network.encoder) == 23_508_032
 
 
 def test_output_stride_and_dilations() -> None:
     with torch.device("meta"):
         network = build()
-        assert network.backbone(torch.empty(2, 3, 64, 96)).shape == (2, 2048, 8, 12)
+        assert network.encoder(torch.empty(2, 3, 64, 96)).shape == (2, 2048, 8, 12)
 
     def dilations(module: nn.Module) -> list[int]:
         sizes = [m for m in module.modules() if isinstance(m, nn.Conv2d) and m.kernel_size[0] == 3]
         return [convolution.dilation[0] for convolution in sizes]
 
-    assert dilations(network.backbone.layer3) == [1, 2, 2, 2, 2, 2]
-    assert dilations(network.backbone.layer4) == [2, 4, 4]
+    assert dilations(network.encoder.layer3) == [1, 2, 2, 2, 2, 2]
+    assert dilations(network.encoder.layer4) == [2, 4, 4]
     assert dilations(network.head[0]) == [12, 24, 36]
 
 
@@ -66,15 +66,15 @@ def state(monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
 
 
 def test_imagenet_weights_reach_the_backbone(state: dict[str, Tensor]) -> None:
-    ours = build(weights="imagenet").backbone.state_dict()
+    ours = build(weights="imagenet").encoder.state_dict()
     expected = {name: each for name, each in state.items() if not name.startswith("fc.")}
     torch.testing.assert_close(dict(ours), expected)
 
 
 def test_one_channel_responds_as_grey_in_three(state: dict[str, Tensor]) -> None:
     grey = torch.randn(1, 1, 32, 32)
-    one = build(1, "imagenet").backbone.conv1(grey)
-    three = build(3, "imagenet").backbone.conv1(grey.expand(-1, 3, -1, -1))
+    one = build(1, "imagenet").encoder.conv1(grey)
+    three = build(3, "imagenet").encoder.conv1(grey.expand(-1, 3, -1, -1))
     torch.testing.assert_close(one, three, rtol=1e-4, atol=1e-5)
 
 

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoo.errors import CovbenchError
-from zoo.nets.enet import Bottleneck, Down, ENet, Up, max_unpool, middle
+from zoo.nets.enet import Bottleneck, Down, ENet, Up, middle
 from zoo.padding import forward_padded
 from zoo.registry import create_model, get_card
+from zoo.unpool import max_unpool
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmark.table_rules import table3_operations
 from zoo.blocks import ConvBNAct, resize
 from zoo.miniseg_blocks import AHSP, DecoderStep, DownsamplerBlock, FeatureFusion
 from zoo.nets.miniseg import Stage
@@ -123,33 +124,14 @@ def test_miniseg_size_by_part() -> None:
     assert [count(h) for h in network.decoder.heads] == [34, 130, 258, 514]
 
 
-def printed_operations(network: nn.Module) -> int:
-    """The authors' count: MACs, biases, BN and ReLU elements, window times output of pools."""
-    total = 0
-
-    def add(module: nn.Module, _: tuple[Tensor, ...], out: Tensor) -> None:
-        nonlocal total
-        if isinstance(module, nn.Conv2d):
-            window = module.weight[0].numel()
-            total += out.numel() * (window + (module.bias is not None))
-        elif isinstance(module, nn.AvgPool2d):
-            total += out.numel() * 9
-        elif isinstance(module, nn.BatchNorm2d | nn.ReLU):
-            total += out.numel()
-
-    for module in network.modules():
-        module.register_forward_hook(add)
-    network.train()(torch.zeros(1, 3, 512, 512, device="meta"))
-    return total
-
-
 def test_miniseg_has_both_printed_numbers_and_the_literal_text_neither() -> None:
     with torch.device("meta"):
         default, literal = create_model("miniseg"), create_model("miniseg", strict=True)
+        image = torch.empty(1, 3, 512, 512)
     assert f"{count(default) / 1e3:.2f}K" == "472.44K"
-    assert f"{printed_operations(default) / 1e9:.2f}G" == "2.27G"
+    assert f"{table3_operations(default, image) / 1e9:.2f}G" == "2.27G"
     assert f"{count(literal) / 1e3:.2f}K" == "470.54K"
-    assert f"{printed_operations(literal) / 1e9:.2f}G" == "2.15G"
+    assert f"{table3_operations(literal, image) / 1e9:.2f}G" == "2.15G"
 
 
 def test_miniseg_stage_adds_the_second_path_to_every_block_but_the_first() -> None:

@@ -28,11 +28,12 @@ class AttentionGate(nn.Module):
         inner = channels // 2
         self.encoded = ConvBNAct(channels, inner, 1, bias=True, act=None)
         self.signal = ConvBNAct(channels, inner, 1, bias=True, act=None)
+        self.act = nn.ReLU(inplace=True)
         self.weight = ConvBNAct(inner, 1, 1, bias=True, act=None)
 
     def forward(self, encoded: Tensor, signal: Tensor) -> Tensor:
         """The skip `(N, channels, H, W)`, weighted."""
-        weight = self.weight(torch.relu(self.encoded(encoded) + self.signal(signal)))
+        weight = self.weight(self.act(self.encoded(encoded) + self.signal(signal)))
         return encoded * torch.sigmoid(weight)
 
 

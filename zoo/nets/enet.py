@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from zoo.blocks import Activation, ConvBNAct, relu
 from zoo.errors import CovbenchError
 from zoo.registry import register_model
+from zoo.unpool import max_unpool
 
 EPS = 1e-3
 INITIAL = 16
@@ -28,24 +29,6 @@ CYCLE = ("plain", 2, "asymmetric", 4, "plain", 8, "asymmetric", 16)
 """Middle convolutions of a stage at 1/8, gone through twice: a number is a dilation."""
 
 Layer = partial(ConvBNAct, eps=EPS)
-
-
-def max_unpool(x: Tensor, indices: Tensor, size: tuple[int, int]) -> Tensor:
-    """Put values back where max-pooling took them from; zero elsewhere.
-
-    A scatter on flattened maps, which tracing, autocast and the meta device all take.
-
-    Args:
-        x: Values, `(N, C, h, w)`.
-        indices: For each value its place in the flattened map, as `F.max_pool2d` returns it.
-        size: Height and width of the map before pooling.
-
-    Returns:
-        `(N, C, *size)`.
-    """
-    height, width = size
-    flat = x.new_zeros(*x.shape[:2], height * width)
-    return flat.scatter(2, indices.flatten(2), x.flatten(2)).unflatten(2, (height, width))
 
 
 class Initial(nn.Module):

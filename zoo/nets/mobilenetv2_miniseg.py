@@ -87,9 +87,11 @@ class MobileNetV2MiniSeg(nn.Module):
     tags=("demo", "miniseg-table3"),
     row="miniseg-table3/MobileNetv2",
     params=2_366_114,
+    encoder="encoder",
+    weights="torchvision MobileNet_V2_Weights.IMAGENET1K_V1, BSD-3-Clause",
     min_size=33,
     notes="Under 33 pixels the deepest map is one pixel, too little for batch normalisation to "
-    "train on a batch of one. weights=imagenet takes torchvision's IMAGENET1K_V1.",
+    "train on a batch of one.",
     published="Table III prints 2.17M, the encoder alone (2,223,872 / 1024 / 1000); with the "
     "MiniSeg decoder (142,242), which the row is about, it is 2,366,114.",
 )

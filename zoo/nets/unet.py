@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.blocks import ConvBNAct
@@ -47,6 +46,7 @@ class UNet(nn.Module):
         self.encoder = nn.ModuleList(
             double_conv(shallow, deep) for shallow, deep in pairwise((in_channels, *widths))
         )
+        self.pool = nn.MaxPool2d(2)
         levels = list(pairwise(widths))
         self.up = nn.ModuleList(
             nn.Sequential(nn.Upsample(scale_factor=2), ConvBNAct(deep, shallow, bias=True))
@@ -63,7 +63,7 @@ class UNet(nn.Module):
         """Logits `(N, num_classes, H, W)` of an image whose sides are multiples of 16."""
         skips: list[Tensor] = []
         for encode in self.encoder:
-            x = encode(F.max_pool2d(x, 2) if skips else x)
+            x = encode(self.pool(x) if skips else x)
             skips.append(x)
         for level in reversed(range(len(self.decoder))):
             x = self.up[level](x)

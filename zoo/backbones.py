@@ -1,0 +1,103 @@
+"""Classification networks of torchvision as encoders: pretrained, dilated, for any channels."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Literal
+
+from torch import Tensor, nn
+
+from zoo.pretrained import fit_channels, imagenet_weights
+
+
+class ResNetEncoder(nn.Sequential):
+    """A ResNet without pooling and classifier; its children have torchvision's names."""
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """The maps of the four stages, shallowest first: 1/4 of the size and deeper."""
+        maps = []
+        for name, child in self.named_children():
+            x = child(x)
+            if name.startswith("layer"):
+                maps.append(x)
+        return maps
+
+
+def resnet(
+    depth: Literal[18, 50, 101],
+    in_channels: int,
+    weights: str | None,
+    *,
+    output_stride: Literal[8, 32] = 32,
+) -> ResNetEncoder:
+    """A ResNet of torchvision without pooling and classifier.
+
+    Args:
+        depth: Its layers.
+        in_channels: Channels of the image.
+        weights: "imagenet" for torchvision's first ImageNet weights, None for random ones.
+        output_stride: 8 dilates the last two stages instead of halving the size; not for depth 18.
+
+    Returns:
+        The encoder. Called, it gives the last map alone.
+
+    Raises:
+        CovbenchError: The weights are unknown or can't be had.
+    """
+    from torchvision import models
+
+    build = {18: models.resnet18, 50: models.resnet50, 101: models.resnet101}[depth]
+    source = {
+        18: models.ResNet18_Weights.IMAGENET1K_V1,
+        50: models.ResNet50_Weights.IMAGENET1K_V1,
+        101: models.ResNet101_Weights.IMAGENET1K_V1,
+    }[depth]
+    dilated = output_stride == 8
+    network = build(replace_stride_with_dilation=[False, dilated, dilated])
+    if in_channels != 3:
+        network.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
+    if weights is not None:
+        state = imagenet_weights(weights, source)
+        state["conv1.weight"] = fit_channels(state["conv1.weight"], in_channels)
+        network.load_state_dict(state)
+    kept = [(k, child) for k, child in network.named_children() if k not in ("avgpool", "fc")]
+    return ResNetEncoder(OrderedDict(kept))
+
+
+def vgg16_scales(in_channels: int, weights: str | None) -> nn.ModuleList:
+    """The thirteen convolutions of torchvision's VGG16 with batch norm, without its pooling.
+
+    Args:
+        in_channels: Channels of the image.
+        weights: "imagenet" for torchvision's ImageNet weights, None for random ones.
+
+    Returns:
+        Five sequences of 3x3 convolution (with bias), batch norm and ReLU, one a scale; pooling
+        stands between them.
+
+    Raises:
+        CovbenchError: The weights are unknown or can't be had.
+    """
+    from torchvision.models import VGG16_BN_Weights, vgg16_bn
+
+    network = vgg16_bn()
+    if weights is not None:
+        network.load_state_dict(imagenet_weights(weights, VGG16_BN_Weights.IMAGENET1K_V1))
+    layers = list(network.features)
+    if in_channels != 3:
+        first = nn.Conv2d(in_channels, 64, 3, padding=1)
+        if weights is not None:
+            first.load_state_dict(
+                {
+                    "weight": fit_channels(layers[0].weight.detach(), in_channels),
+                    "bias": layers[0].bias.detach(),
+                }
+            )
+        layers[0] = first
+    scales: list[list[nn.Module]] = [[]]
+    for layer in layers:
+        if isinstance(layer, nn.MaxPool2d):
+            scales.append([])
+        else:
+            scales[-1].append(layer)
+    return nn.ModuleList(nn.Sequential(*scale) for scale in scales if scale)
