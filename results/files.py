@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+TEMPORARY = ".*.tmp"
+"""Names of the files that are being written."""
+
 
 def sha256_file(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
@@ -30,6 +33,24 @@ def _temporary(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
             yield path, file
     finally:
         path.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Delete what processes of this machine were writing in a folder when they were killed."""
+    for path in folder.glob(f".*.{socket.gethostname()}.*.tmp"):
+        process = path.name.split(".")[-3]
+        if process.isdecimal() and not _is_alive(int(process)):
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def _sync(file: BinaryIO) -> None:

@@ -11,6 +11,7 @@ from results.store import Store
 from runners.display import Display
 from runners.executors.base import Executor, RunState
 from runners.job import INTERRUPTED, Job
+from runners.leftovers import sweep_run
 from runners.plan import Plan
 from runners.progress import read_progress
 from runners.worker import log_tail
@@ -89,6 +90,7 @@ def _settle(
         return
     del pending[job.spec.id]
     if record is not None:
+        sweep_run(job.folder)
         outcome.done += 1
         display.done(job, record)
         return

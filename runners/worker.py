@@ -20,6 +20,7 @@ import torch
 from results.record import Failure, Status, now
 from results.store import Store
 from runners.job import BUSY, INTERRUPTED, Job
+from runners.leftovers import sweep_temporaries
 from runners.progress import ProgressWriter
 from runners.run_one import run_one
 from runners.train import Diverged, Interrupted
@@ -65,8 +66,7 @@ def work(job: Job) -> None:
             os._exit(BUSY)
         if Store(job.store).read(job.spec) is not None:  # done by another command since the plan
             os._exit(0)
-        for leftover in folder.glob(".*.tmp"):  # of a worker that was killed while writing
-            leftover.unlink(missing_ok=True)
+        sweep_temporaries(folder)
         _log_to(folder / LOG)
     except OSError as error:
         _fail(job, error)

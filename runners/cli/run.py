@@ -105,8 +105,20 @@ def run(
         for job in plan.jobs:
             store.set_aside(job.spec)
     save_plan(out, plan)
+    _tidy(plan, out)
     outcome = _drive(plan, slots, store, console, fail_fast=fail_fast)
     return _finish(plan, outcome, out, console)
+
+
+def _tidy(plan: Plan, out: Path) -> None:
+    """Remove what commands that were killed left behind beside what they had finished."""
+    from results.files import remove_abandoned
+    from runners.leftovers import sweep_run
+
+    remove_abandoned(out)
+    for job in plan.jobs:
+        if job.spec.id in plan.done:
+            sweep_run(job.folder)
 
 
 def _announce(plan: Plan, slots: int, console: Console, *, yes: bool, on_gpu: bool) -> None:

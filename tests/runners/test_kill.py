@@ -66,5 +66,5 @@ def test_killed_at_random_moments(kills: int, ten: Path, tmp_path: Path, data_ro
     assert len(records) == len({record.spec.id for record in records}) == 10
     assert [r.scores for r in records] == [r.scores for r in expected]
     assert table(out) == table(undisturbed)
-    leftovers = [p for p in out.rglob("*") if p.name.startswith("checkpoint") or ".tmp" in p.name]
-    assert not [p for p in leftovers if p.name.startswith("checkpoint")]
+    left = [p for p in out.rglob("*") if p.name.startswith(("checkpoint", "progress"))]
+    assert left + list(out.rglob(".*.tmp")) == []
