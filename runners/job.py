@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from benchmark.protocols import Protocol
-from results.spec import RunSpec
+from results.spec import RunSpec, Scalar
 from results.store import Store
 
 INTERRUPTED = 75
@@ -27,6 +27,7 @@ class Job(BaseModel):
         data: Folder of the prepared datasets.
         plugins: The user's model files and entry points, as given, to be loaded again.
         weights: A file of weights to score instead of training.
+        encoder: The file of the encoder weights that the spec's options name by their contents.
         device: "cpu" or "cuda".
         gpu: Index of the GPU that the worker may see.
         threads: CPU threads.
@@ -41,6 +42,7 @@ class Job(BaseModel):
     data: Path
     plugins: tuple[str, ...] = ()
     weights: Path | None = None
+    encoder: Path | None = None
     device: str = "cpu"
     gpu: int | None = None
     threads: int = 1
@@ -50,3 +52,9 @@ class Job(BaseModel):
     def folder(self) -> Path:
         """The run's folder in the store."""
         return Store(self.store).folder(self.spec)
+
+    @property
+    def options(self) -> dict[str, Scalar]:
+        """The network's options as they are built here, with the path of its encoder weights."""
+        path = {"weights": str(self.encoder)} if self.encoder is not None else {}
+        return {**self.spec.options, **path}

@@ -13,6 +13,7 @@ from results.files import sha256_file, write_atomically
 from results.spec import RunSpec
 from results.store import Store
 from runners.job import Job
+from runners.weights import encoder_name
 from zoo.errors import CovbenchError
 from zoo.registry import get_card
 from zoo.selection import Row
@@ -87,6 +88,7 @@ def make_plan(
     """
     store = Store(resources.store)
     sources = {row.name: source_hash(get_card(row.name)) for row in rows}
+    encoders = {row: _encoder_file(row) for row in rows}
     weights_hash = sha256_file(weights) if weights else None
     jobs: dict[str, Job] = {}
     for name in datasets:
@@ -100,9 +102,10 @@ def make_plan(
         for fold in _chosen_folds(dataset, hashes, folds or protocol.split.run_folds):
             for seed in seeds or protocol.split.seeds:
                 for row in rows:
+                    encoder = encoders[row]
                     spec = RunSpec(
                         model=row.name,
-                        options=dict(row.options),
+                        options=dict(row.options) | ({"weights": encoder[1]} if encoder else {}),
                         dataset=name,
                         data_hash=dataset.manifest_hash,
                         fold=fold,
@@ -113,7 +116,8 @@ def make_plan(
                         source=sources[row.name],
                         weights=weights_hash,
                     )
-                    jobs[spec.id] = _job(spec, protocol, resources, weights)
+                    file = encoder[0] if encoder else None
+                    jobs[spec.id] = _job(spec, protocol, resources, weights, file)
     if force:
         return Plan(tuple(jobs.values()), frozenset(), frozenset())
     done, failed = set(), set()
@@ -142,7 +146,26 @@ def read_plan(store: Path) -> dict[str, str]:
     return wanted if isinstance(wanted, dict) else {}
 
 
-def _job(spec: RunSpec, protocol: Protocol, resources: Resources, weights: Path | None) -> Job:
+def _encoder_file(row: Row) -> tuple[Path, str] | None:
+    """The file that a row's encoder starts from, and the name of its contents, if it has one."""
+    weights = dict(row.options).get("weights")
+    if not isinstance(weights, str) or not weights.endswith(".safetensors"):
+        return None
+    path = Path(weights)
+    if not path.is_file():
+        raise CovbenchError(
+            f"There is no weights file {path} for {row.name}.", "Check the path after weights=."
+        )
+    return path, encoder_name(path)
+
+
+def _job(
+    spec: RunSpec,
+    protocol: Protocol,
+    resources: Resources,
+    weights: Path | None,
+    encoder: Path | None,
+) -> Job:
     return Job(
         spec=spec,
         protocol=protocol,
@@ -150,6 +173,7 @@ def _job(spec: RunSpec, protocol: Protocol, resources: Resources, weights: Path 
         data=resources.data.resolve(),
         plugins=resources.plugins,
         weights=weights.resolve() if weights else None,
+        encoder=encoder.resolve() if encoder else None,
         device=resources.device,
         threads=resources.threads,
     )

@@ -25,7 +25,7 @@ from runners.evaluate import TARGET, Evaluation, cases_csv, evaluate, write_pred
 from runners.job import Job
 from runners.progress import Progress, ProgressWriter
 from runners.train import Hooks, InputScale, TrainingState, fit
-from runners.weights import load_weights, save_weights
+from runners.weights import encoder_name, load_weights, save_weights
 from zoo.cards import Card
 from zoo.errors import CovbenchError
 from zoo.plugins import load
@@ -66,7 +66,7 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
     device = torch.device(job.device)
     num_classes = num_classes_of(protocol)
     torch.manual_seed(spec.seed)
-    network = create_model(spec.model, IN_CHANNELS, num_classes, **spec.options).to(device)
+    network = create_model(spec.model, IN_CHANNELS, num_classes, **job.options).to(device)
     print(f"[{started}] {spec.title}: built {describe_code(network).network_class}", flush=True)
 
     bank = ImageBank.of(dataset, protocol.input.size, fold.train, device=device)
@@ -131,13 +131,14 @@ def _fold(dataset: PreparedDataset, job: Job) -> Fold:
 def _refuse_changes(job: Job, dataset: PreparedDataset, fold: Fold, source: str) -> None:
     """A number must belong to its id, so what changed since the plan is refused."""
     spec = job.spec
-    found = (dataset.manifest_hash, fold.hash, source)
-    for what, was, is_now in zip(
-        ("data", "fold", "network's source"),
-        (spec.data_hash, spec.fold_hash, spec.source),
-        found,
-        strict=True,
-    ):
+    found = {
+        "data": (spec.data_hash, dataset.manifest_hash),
+        "fold": (spec.fold_hash, fold.hash),
+        "network's source": (spec.source, source),
+    }
+    if job.encoder is not None:
+        found["encoder weights"] = (str(spec.options["weights"]), encoder_name(job.encoder))
+    for what, (was, is_now) in found.items():
         if was != is_now:
             raise CovbenchError(
                 f"The {what} of {spec.title} changed since the run was planned.",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from results.published import published_table
 from zoo.errors import CovbenchError
+from zoo.pretrained import check_word
 from zoo.registry import cards, get_card
-from zoo.selection import Row, select
+from zoo.selection import Row, Scalar, select
 
 
 @dataclass(frozen=True)
@@ -19,36 +21,86 @@ class Choice:
         rows: The chosen rows.
         plugins: The user's files and entry points, which workers must load again.
         missing: Rows of a published table whose network, or its weights, are not here.
+        scratch: Networks that were to start from given weights and take none.
+        apart: Networks of a group that can't be trained by themselves, and were left out.
     """
 
     rows: tuple[Row, ...]
     plugins: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    scratch: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
 
 
-def choose_rows(models: Sequence[str] | None, table: str | None = None) -> Choice:
+def choose_rows(
+    models: Sequence[str] | None, table: str | None = None, weights: str | None = None
+) -> Choice:
     """Work out the rows that a command asks for.
 
     Args:
         models: The words after --models.
         table: The name after --rows: a published table.
+        weights: What --weights says: "imagenet", or a .safetensors file of an encoder. It holds
+            for every network that can start from such weights, unless its own brackets say more.
 
     Returns:
         The rows in the order asked for.
 
     Raises:
-        CovbenchError: Neither or both are given, or a name is unknown.
+        CovbenchError: Neither or both are given, a name is unknown, no network takes the weights,
+            or all that is named can't be trained by itself.
     """
     if bool(models) == bool(table):
         raise CovbenchError(
             "Which networks?" if not models else "--models and --rows exclude each other.",
             "Give --models, such as all, @demo or unet,miniseg (or --rows miniseg-table3).",
         )
+    if table and weights:
+        raise CovbenchError(
+            "--rows and --weights exclude each other.",
+            "The rows of a table say themselves which networks start from ImageNet.",
+        )
     if table:
         return _rows_of(table)
-    rows = tuple(select(models or []))
+    chosen = select(models or [])
+    rows = [row for row in chosen if get_card(row.name).trainable]
+    apart = [row.name for row in chosen if row not in rows]
+    if not rows:
+        card = get_card(apart[0])
+        raise CovbenchError(f"{card.name} can't be trained by itself.", card.notes)
+    scratch: list[str] = []
+    if weights is not None:
+        rows, scratch = _started_from(weights, rows)
     origins = (get_card(row.name).origin for row in rows)
-    return Choice(rows, tuple(dict.fromkeys(origin for origin in origins if origin)))
+    return Choice(
+        tuple(rows),
+        tuple(dict.fromkeys(origin for origin in origins if origin)),
+        scratch=tuple(scratch),
+        apart=tuple(apart),
+    )
+
+
+def _started_from(weights: str, rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+    """The rows with these weights where they take any, and the names of those that don't."""
+    if not weights.endswith(".safetensors"):
+        check_word(weights)
+    elif not Path(weights).is_file():
+        raise CovbenchError(f"There is no weights file {weights}.", "Check the path.")
+    started, scratch = [], []
+    for row in rows:
+        options: dict[str, Scalar] = dict(row.options)
+        if "weights" in get_card(row.name).options:
+            options.setdefault("weights", weights)
+            started.append(Row(row.name, tuple(sorted(options.items()))))
+        else:
+            scratch.append(row.name)
+            started.append(row)
+    if len(scratch) == len(rows):
+        raise CovbenchError(
+            f"None of the networks takes pretrained weights: {', '.join(scratch)}.",
+            "Leave --weights out, or choose networks that `covbench models NAME` shows weights of.",
+        )
+    return started, scratch
 
 
 def _rows_of(table: str) -> Choice:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from benchmark.protocols import Protocol, load_protocol
-from results.files import write_atomically
+from results.files import sha256_file, write_atomically
 from zoo.cards import Card
 from zoo.errors import CovbenchError
 from zoo.registry import get_card
@@ -24,6 +24,11 @@ def save_weights(network: nn.Module, path: Path) -> None:
         key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()
     }
     write_atomically(path, save(tensors))
+
+
+def encoder_name(path: Path) -> str:
+    """What stands for a file of encoder weights in a run's options: its contents, not its path."""
+    return f"{sha256_file(path)[:16]}.safetensors"
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

@@ -55,6 +55,8 @@ class Card:
         divisor: Height and width must be multiples of it; the harness pads and crops back.
         min_size: Smallest height and width that it accepts.
         batch1: Whether it can train on a batch of one.
+        trainable: Whether it can be trained as it is; a network joined of others that are trained
+            one after the other can't, and its notes say what to train instead.
         overfit_steps: Steps of Adam in which it learns four small slices by heart.
         unused: Patterns (fnmatch) of parameter names that receive no gradient, by design.
         requires: Packages beyond covbench's own that it needs.
@@ -80,6 +82,7 @@ class Card:
     divisor: int = 1
     min_size: int = 32
     batch1: bool = True
+    trainable: bool = True
     overfit_steps: int = 40
     unused: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()

@@ -41,11 +41,12 @@ def models(
         _print_card(*shown[0])
     else:
         print_table(
-            ("name", "parameters", "paper", "year", "tags", "source"),
+            ("name", "parameters", "GMACs", "paper", "year", "tags", "source"),
             [
                 (
                     row.label,
                     _number(_params(row, card)),
+                    _giga(card.macs if not row.options else None),
                     card.paper,
                     card.year or "",
                     ", ".join(sorted(card.tags)),
@@ -53,7 +54,7 @@ def models(
                 )
                 for row, card in shown
             ],
-            right=("parameters",),
+            right=("parameters", "GMACs"),
             cut=("paper",),
         )
         _print_notes()
@@ -92,6 +93,7 @@ def _model(row: Row, card: Card) -> dict[str, Any]:
     return {
         "name": row.label,
         "params": _params(row, card),
+        "macs": card.macs if not row.options else None,
         "paper": card.paper,
         "reference": card.reference,
         "year": card.year,
@@ -100,6 +102,8 @@ def _model(row: Row, card: Card) -> dict[str, Any]:
         "divisor": card.divisor,
         "min_size": card.min_size,
         "batch1": card.batch1,
+        "trainable": card.trainable,
+        "weights": card.weights,
         "options": {key: v if isinstance(v, plain) else repr(v) for key, v in given.items()},
         "notes": card.notes,
         "published": card.published,
@@ -126,13 +130,15 @@ def _print_card(row: Row, card: Card) -> None:
             ("year", card.year),
             ("table row", card.row),
             ("parameters", _number(_params(row, card))),
+            ("multiply-adds", f"{_giga(card.macs)} G at 3x512x512" if card.macs else ""),
             ("input size", f"{size}at least {card.min_size}x{card.min_size}{padded}"),
             ("batch of one", "trains" if card.batch1 else "can't train"),
             ("options", ", ".join(settings) or "none"),
             ("tags", ", ".join(sorted(card.tags))),
             ("notes", card.notes),
             ("published", card.published),
-            ("weights", f"{released.origin}; protocol {released.protocol}" if released else ""),
+            ("weights=imagenet", card.weights),
+            ("released", f"{released.origin}; protocol {released.protocol}" if released else ""),
             ("needs", needs),
             ("source", card.origin or card.source),
         )
@@ -157,6 +163,11 @@ def _print_notes() -> None:
     if hidden:
         packages = " ".join(sorted({package for each in hidden.values() for package in each}))
         print(f"Not shown: {', '.join(sorted(hidden))}. pip install {packages}")
+
+
+def _giga(macs: int | None) -> str:
+    """Multiply-adds in thousands of millions."""
+    return "" if macs is None else f"{macs / 1e9:.2f}"
 
 
 def _number(value: int | None) -> str:

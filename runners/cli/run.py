@@ -29,6 +29,13 @@ def run(
         str | None,
         typer.Option(help="The rows of a published table instead: miniseg-table3, chsnet-table3."),
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Start from pretrained weights, every network that can: imagenet, or a "
+            ".safetensors file of its encoder. Never from scratch in silence."
+        ),
+    ] = None,
     data: options.Data = ["phantom"],  # noqa: B006 (Typer copies it)
     task: options.Task = "infection",
     protocol: options.Protocol = "identical",
@@ -75,16 +82,19 @@ def run(
     from runners.plan import Resources, make_plan, save_plan
     from runners.selecting import choose_rows
 
-    chosen = choose_rows(models, rows)
+    chosen = choose_rows(models, rows, weights)
     settings = load_protocol(protocol, set_ or [])
     console = options.messages()
     slots, device, threads = slots_and_threads(gpus, jobs, threads)
     if not dry_run:
         options.check_writable(out)
-    if chosen.missing:
-        console.print(
-            f"Not here yet: {', '.join(chosen.missing)}.", highlight=False, soft_wrap=True
-        )
+    for what, names in (
+        ("Not here yet", chosen.missing),
+        ("Start from random weights, since they take none", chosen.scratch),
+        ("Left out, since they can't be trained by themselves", chosen.apart),
+    ):
+        if names:
+            console.print(f"{what}: {', '.join(names)}.", highlight=False, soft_wrap=True)
     plan = make_plan(
         chosen.rows,
         options.split_commas(data),

@@ -22,6 +22,7 @@ from zoo.selection import list_models
 KEYS = {
     "name",
     "params",
+    "macs",
     "paper",
     "reference",
     "year",
@@ -30,6 +31,8 @@ KEYS = {
     "divisor",
     "min_size",
     "batch1",
+    "trainable",
+    "weights",
     "options",
     "notes",
     "published",
@@ -78,7 +81,7 @@ def test_models_as_json_are_all_that_can_be_selected(capsys: pytest.CaptureFixtu
 def test_models_as_a_table_names_the_patterns_too(capsys: pytest.CaptureFixture[str]) -> None:
     text = output(capsys, "models")
     lines = text.splitlines()
-    assert lines[0].split() == ["name", "parameters", "paper", "year", "tags", "source"]
+    assert lines[0].split() == ["name", "parameters", "GMACs", "paper", "year", "tags", "source"]
     unet = next(line for line in lines if line.startswith("unet "))
     assert f"{cards()['unet'].params:,}" in unet and cards()["unet"].paper in unet
     assert "smp:<architecture>/<encoder>" in text.split("\n\n")[1]
