@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 # Prepared data of the demo and the tests stay in the checkout.
 DEMO_DATA := .data
 
-.PHONY: help install demo test slow lint format bench clean
+.PHONY: help install demo test slow learn lint format zoo bench clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ lint: $(INSTALLED)  ## Check style (ruff) and types (mypy)
 format: $(INSTALLED)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+zoo: $(INSTALLED)  ## Write docs/zoo.md anew from the cards
+	$(BIN)/python -m reports.zoo_page docs/zoo.md
 
 bench: $(INSTALLED)  ## Print speed and memory as ratios against named references
 	$(BIN)/python -m bench

@@ -4,12 +4,14 @@ Its "FLOPs" are multiply-adds (one is one) of convolutions and linear layers, on
 output with a bias, one for each element that a batch norm or a ReLU gives, and a window for each
 element that a max or average pooling gives. Only modules are seen: what a network calls as a
 function is not counted, nor are transposed convolutions, matrix products, PReLU, ReLU6, adaptive
-pooling and interpolation. A module that is reachable by two paths is counted twice.
+pooling and interpolation. A module that belongs to two others is counted twice.
 
 The rules are inferred; they print all 26 baselines of the table to the last digit.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +37,7 @@ def table3_operations(network: nn.Module, image: Tensor) -> int:
 
     handles = [
         module.register_forward_hook(add)
-        for _, module in network.named_modules(remove_duplicate=False)
+        for module in _by_all_paths(network)
         if isinstance(module, _COUNTED)
     ]
     try:
@@ -45,6 +47,13 @@ def table3_operations(network: nn.Module, image: Tensor) -> int:
         for handle in handles:
             handle.remove()
     return total
+
+
+def _by_all_paths(module: nn.Module) -> Iterator[nn.Module]:
+    """A module and what is inside it, once for each module that holds it."""
+    yield module
+    for child in module.children():
+        yield from _by_all_paths(child)
 
 
 _COUNTED = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d)
@@ -59,16 +68,3 @@ def _per_element(module: nn.Module) -> int:
     assert isinstance(module, nn.MaxPool2d | nn.AvgPool2d)
     window = module.kernel_size
     return window * window if isinstance(window, int) else window[0] * window[1]
-
-
-def printed_parameters(count: int, unit: str) -> str:
-    """A number of parameters as the table prints it: K is a thousand, M is 1024 thousands.
-
-    Args:
-        count: The number.
-        unit: "K" or "M".
-
-    Returns:
-        The number with two decimals and its unit.
-    """
-    return f"{count / (1000 if unit == 'K' else 1_024_000):.2f}{unit}"

@@ -47,21 +47,41 @@ def resnet(
     from torchvision import models
 
     build = {18: models.resnet18, 50: models.resnet50, 101: models.resnet101}[depth]
+    dilated = output_stride == 8
+    network = build(replace_stride_with_dilation=[False, dilated, dilated])
+    if in_channels != 3:
+        network.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
+    kept = [(k, child) for k, child in network.named_children() if k not in ("avgpool", "fc")]
+    encoder = ResNetEncoder(OrderedDict(kept))
+    if weights is not None:
+        load_resnet(encoder, depth, weights, in_channels)
+    return encoder
+
+
+def load_resnet(
+    encoder: ResNetEncoder, depth: Literal[18, 50, 101], weights: str, in_channels: int
+) -> None:
+    """Load torchvision's first ImageNet weights into a ResNet whose layers have its names.
+
+    Args:
+        encoder: The ResNet; changed in place.
+        depth: Its layers.
+        weights: "imagenet".
+        in_channels: Channels of the image.
+
+    Raises:
+        CovbenchError: The weights are unknown or can't be had.
+    """
+    from torchvision import models
+
     source = {
         18: models.ResNet18_Weights.IMAGENET1K_V1,
         50: models.ResNet50_Weights.IMAGENET1K_V1,
         101: models.ResNet101_Weights.IMAGENET1K_V1,
     }[depth]
-    dilated = output_stride == 8
-    network = build(replace_stride_with_dilation=[False, dilated, dilated])
-    if in_channels != 3:
-        network.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
-    if weights is not None:
-        state = imagenet_weights(weights, source)
-        state["conv1.weight"] = fit_channels(state["conv1.weight"], in_channels)
-        network.load_state_dict(state)
-    kept = [(k, child) for k, child in network.named_children() if k not in ("avgpool", "fc")]
-    return ResNetEncoder(OrderedDict(kept))
+    state = imagenet_weights(weights, source)
+    state["conv1.weight"] = fit_channels(state["conv1.weight"], in_channels)
+    encoder.load_state_dict({k: v for k, v in state.items() if not k.startswith("fc.")})
 
 
 def vgg16_scales(in_channels: int, weights: str | None) -> nn.ModuleList:

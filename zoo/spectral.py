@@ -10,12 +10,12 @@ mean of the map.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from zoo.precision import no_autocast
 
 _weights: dict[tuple[int, int, torch.device, torch.dtype], Tensor] = {}
 
@@ -63,16 +63,10 @@ def spectral_pool(x: Tensor, size: tuple[int, int]) -> Tensor:
     """
     if tuple(x.shape[-2:]) == tuple(size):
         return x
-    with _no_autocast(x.device.type):
+    with no_autocast(x.device.type):
         wide = x if x.dtype == torch.float64 else x.float()
         rows = _pool_rows(wide, size[0])
         return _pool_rows(rows.mT, size[1]).mT.to(x.dtype)
-
-
-def _no_autocast(device: str) -> AbstractContextManager[object]:
-    """Autocast off, on devices that know it; the meta device does not."""
-    # Asked by name: torch 2.6 can't compile torch.amp.is_autocast_available into one graph.
-    return nullcontext() if device == "meta" else torch.autocast(device, enabled=False)
 
 
 def _pool_rows(x: Tensor, pooled: int) -> Tensor:

@@ -7,42 +7,89 @@ layers twice) is counted as it was, from what `COUNTED` builds.
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from benchmark.table_rules import printed_parameters, table3_operations
+from benchmark.table_rules import table3_operations
 from results.published import published_table
+from zoo.nets.deeplabv3plus import XceptionBlock
 from zoo.registry import cards, create_model, get_card
 
-ROWS = {row["network"]: row for row in published_table("miniseg-table3").rows}
+TABLE = published_table("miniseg-table3")
+ROWS = {row["network"]: row for row in TABLE.rows}
 
 
-class Counted(nn.Module):
-    """A network as the table counted it.
+class Both(nn.Module):
+    """A network that is run, and a part that is only registered beside it."""
 
-    Args:
-        run: What is run.
-        also: What is registered beside it and never run.
-        twice: Whether every layer is reachable by two paths.
-    """
-
-    def __init__(self, run: nn.Module, also: nn.Module | None = None, twice: bool = False) -> None:
+    def __init__(self, run: nn.Module, beside: nn.Module) -> None:
         super().__init__()
         self.run = run
-        self.also = also
-        self.again = run if twice else None
+        self.beside = beside
 
-    def forward(self, image: torch.Tensor) -> object:
+    def forward(self, image: Tensor) -> object:
         return self.run(image)
+
+
+class CalledTwice(nn.Module):
+    """A layer that is asked for the same twice."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.layer(x)
+        return self.layer(x)
+
+
+class Function(nn.Module):
+    """A ReLU called as a function, which the rules don't see."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x)
 
 
 def encoder_alone(network: nn.Module) -> nn.Module:
     return network.get_submodule("encoder")
 
 
+def relu_as_function(network: nn.Module) -> nn.Module:
+    for parent in list(network.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.ReLU):
+                setattr(parent, name, Function())
+    return network
+
+
+def relu_of_blocks_twice(network: nn.Module) -> nn.Module:
+    for block in network.modules():
+        if isinstance(block, XceptionBlock):
+            block.act = next(each for each in block.body if isinstance(each, nn.ReLU))
+    return network
+
+
+def keys_and_queries(network: nn.Module) -> nn.Module:
+    context = network.get_submodule("head.1")
+    context.key = CalledTwice(context.get_submodule("key"))
+    return network
+
+
+def resnet_twice_and_its_classifier(network: nn.Module) -> nn.Module:
+    layers = network.get_submodule("encoder").children()
+    return Both(network, nn.Sequential(*layers, nn.Linear(2048, 1000)))
+
+
 COUNTED: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "segnet": relu_as_function,
+    "deeplabv3plus": relu_of_blocks_twice,
+    "dfn": resnet_twice_and_its_classifier,
+    "encnet": lambda network: Both(network, nn.Linear(512, 2)),
+    "ocnet": keys_and_queries,
     "mobilenetv2-miniseg": encoder_alone,
 }
 
@@ -52,16 +99,14 @@ def test_row_is_counted_as_it_was_printed(name: str) -> None:
     printed = ROWS[name]
     with torch.device("meta"):
         subject = COUNTED.get(name, lambda network: network)(create_model(name))
-        subject.train(name == "miniseg")  # its auxiliary heads were counted
+        subject.train(name in ("miniseg", "dfn"))  # their auxiliary heads were counted
         image = torch.empty(1, 3, 512, 512)
     params = sum(each.numel() for each in subject.parameters())
-    unit = printed["parameters_printed"][-1]
-    counted = printed_parameters(params, unit)
-    if name == "mobilenetv3-miniseg":  # the one row whose M is a million
-        counted = f"{params / 1e6:.2f}M"
-    assert _trimmed(counted) == _trimmed(printed["parameters_printed"])
-    operations = f"{table3_operations(subject, image) / 1e9:.2f}G"
-    assert _trimmed(operations) == _trimmed(printed["flops_printed"])
+    cell = printed["parameters_printed"]
+    assert TABLE.print_params(printed["method"], params, cell) == cell
+    operations = Decimal(table3_operations(subject, image)) / 10**9
+    digits = Decimal(printed["flops_printed"].removesuffix("G"))
+    assert operations.quantize(digits, ROUND_HALF_UP) == digits
 
 
 @pytest.mark.parametrize("name", [name for name in ROWS if name in cards()])
@@ -69,11 +114,5 @@ def test_row_that_counted_something_else_says_so_on_its_card(name: str) -> None:
     if name in COUNTED:
         assert get_card(name).published, "explain the printed count"
     else:
-        unit = ROWS[name]["parameters_printed"][-1]
-        counted = printed_parameters(get_card(name).params or 0, unit)
-        assert _trimmed(counted) == _trimmed(ROWS[name]["parameters_printed"])
-
-
-def _trimmed(printed: str) -> str:
-    """A printed number without trailing zeros: 12.50M is 12.5M."""
-    return printed[:-1].rstrip("0").rstrip(".") + printed[-1]
+        cell = ROWS[name]["parameters_printed"]
+        assert TABLE.print_params(ROWS[name]["method"], get_card(name).params or 0, cell) == cell
