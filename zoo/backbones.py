@@ -84,6 +84,31 @@ def load_resnet(
     encoder.load_state_dict({k: v for k, v in state.items() if not k.startswith("fc.")})
 
 
+def refit_stem(stem: nn.Conv2d, in_channels: int, *, pretrained: bool) -> nn.Conv2d:
+    """A first convolution for images of any number of channels.
+
+    Args:
+        stem: The convolution of a network for RGB images; it is changed.
+        in_channels: Channels of the image.
+        pretrained: Whether its filters are to be kept, fitted to the channels; otherwise new ones
+            are drawn where the number changes.
+
+    Returns:
+        The same convolution.
+    """
+    if in_channels == stem.in_channels:
+        return stem
+    stem.in_channels = in_channels
+    if pretrained:
+        filters = fit_channels(stem.weight.detach(), in_channels)
+    else:
+        filters = stem.weight.new_empty(stem.out_channels, in_channels, *stem.kernel_size)
+    stem.weight = nn.Parameter(filters)
+    if not pretrained:
+        stem.reset_parameters()
+    return stem
+
+
 def vgg16_scales(in_channels: int, weights: str | None) -> nn.ModuleList:
     """The thirteen convolutions of torchvision's VGG16 with batch norm, without its pooling.
 
@@ -104,16 +129,7 @@ def vgg16_scales(in_channels: int, weights: str | None) -> nn.ModuleList:
     if weights is not None:
         network.load_state_dict(imagenet_weights(weights, VGG16_BN_Weights.IMAGENET1K_V1))
     layers = list(network.features)
-    if in_channels != 3:
-        first = nn.Conv2d(in_channels, 64, 3, padding=1)
-        if weights is not None:
-            first.load_state_dict(
-                {
-                    "weight": fit_channels(layers[0].weight.detach(), in_channels),
-                    "bias": layers[0].bias.detach(),
-                }
-            )
-        layers[0] = first
+    layers[0] = refit_stem(layers[0], in_channels, pretrained=weights is not None)
     scales: list[list[nn.Module]] = [[]]
     for layer in layers:
         if isinstance(layer, nn.MaxPool2d):

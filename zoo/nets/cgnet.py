@@ -14,7 +14,6 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.blocks import ConvBNAct, resize
@@ -132,6 +131,7 @@ class CGNet(nn.Module):
                 "Give blocks2 and blocks3 a value of 1 or more.",
             )
         self.stem = nn.Sequential(Layer(in_channels, 32, stride=2), Layer(32, 32), Layer(32, 32))
+        self.pool = nn.AvgPool2d(3, stride=2, padding=1)
         self.post1 = norm_act(32 + in_channels)
         self.stage2 = Stage(32 + in_channels, 64, blocks2, dilation=2, reduction=8)
         self.post2 = norm_act(2 * 64 + in_channels)
@@ -141,8 +141,8 @@ class CGNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits of the image's size."""
-        half = F.avg_pool2d(image, 3, stride=2, padding=1)
-        quarter = F.avg_pool2d(half, 3, stride=2, padding=1)
+        half = self.pool(image)
+        quarter = self.pool(half)
         x = self.post1(torch.cat([self.stem(image), half], dim=1))
         x = self.post2(torch.cat([*self.stage2(x), quarter], dim=1))
         x = self.post3(torch.cat(self.stage3(x), dim=1))

@@ -37,10 +37,11 @@ class Initial(nn.Module):
     def __init__(self, in_channels: int) -> None:
         super().__init__()
         self.conv = Layer(in_channels, INITIAL - in_channels, stride=2, bias=True, act=nn.PReLU)
+        self.pool = nn.MaxPool2d(2)
 
     def forward(self, image: Tensor) -> Tensor:
         """Maps of half the image's size, the pooled image last."""
-        return torch.cat([self.conv(image), F.max_pool2d(image, 2)], dim=1)
+        return torch.cat([self.conv(image), self.pool(image)], dim=1)
 
 
 def middle(channels: int, kind: str | int, act: Activation) -> nn.Module:
@@ -86,6 +87,7 @@ class Down(nn.Module):
         super().__init__()
         inner = out_channels // 4
         self.extra = out_channels - in_channels
+        self.pool = nn.MaxPool2d(2, return_indices=True)
         self.branch = nn.Sequential(
             nn.Conv2d(in_channels, inner, 2, stride=2, bias=False),
             nn.BatchNorm2d(inner, eps=EPS),
@@ -96,7 +98,7 @@ class Down(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The map at half the size, and the places that the pooling took its values from."""
-        pooled, indices = F.max_pool2d(x, 2, return_indices=True)
+        pooled, indices = self.pool(x)
         shortcut = F.pad(pooled, (0, 0, 0, 0, 0, self.extra))
         return F.relu(shortcut + self.branch(x)), indices
 

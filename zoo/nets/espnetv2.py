@@ -101,6 +101,7 @@ class Down(nn.Module):
             Layer(image_channels, image_channels),
             ConvBNAct(image_channels, out_channels, 1, act=None),
         )
+        self.pool = nn.AvgPool2d(3, stride=2, padding=1)
         self.act = nn.PReLU(out_channels)
 
     def forward(self, x: Tensor, image: Tensor) -> Tensor:
@@ -110,7 +111,7 @@ class Down(nn.Module):
             x: The map.
             image: The image, pooled to half the size of `x`.
         """
-        out = torch.cat([halved(x), self.eesp(x)], dim=1)
+        out = torch.cat([self.pool(x), self.eesp(x)], dim=1)
         return self.act(out + self.reinforce(image))
 
 
