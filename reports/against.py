@@ -60,20 +60,20 @@ def _matched(comparison: Comparison, published: PublishedTable) -> Matched:
     found = []
     for entry in comparison.entries:
         spec = entry.records[0].spec
-        table, _, method = (_row_name(spec.model) or "").partition("/")
-        lines = published.method_rows(method) if table == published.name else []
-        if lines:
-            found.append((entry, method, _line(lines, entry)))
+        for table, _, method in (row.partition("/") for row in _row_names(spec.model)):
+            lines = published.method_rows(method) if table == published.name else []
+            if lines:
+                found.append((entry, method, _line(lines, entry)))
     order = {id(line): place for place, line in enumerate(published.rows)}
     return sorted(found, key=lambda match: order[id(match[2])])
 
 
-def _row_name(model: str) -> str | None:
-    """The table row that a network stands for; None for a plug-in that isn't loaded here."""
+def _row_names(model: str) -> tuple[str, ...]:
+    """The table rows that a network stands for; none for a plug-in that isn't loaded here."""
     try:
-        return get_card(model).row
+        return get_card(model).rows
     except CovbenchError:
-        return None
+        return ()
 
 
 def _pretrained(entry: Entry) -> bool:

@@ -16,17 +16,18 @@ from zoo.registry import cards
 
 _HEAD = f"""# The zoo
 
-Every built-in network. This page is generated (`make zoo`); the cards in `zoo/nets/` are its source,
-and tests compare their numbers with the networks themselves.
+Every built-in network. This page is generated (`make zoo`) from the cards in `zoo/nets/`; tests
+compare their numbers with the networks themselves.
 
 **Shape** is the network in one line: a bar for each change of size, in the order in which its
-convolutions run, {BARS[0]} for maps of the image's size, {BARS[1]} for a half, {BARS[2]} for a quarter,
-and so on; then the channels of its widest map. **Parameters** are exact, with 3 input channels and 2
-classes, auxiliary heads included. **GMACs** are 10⁹ multiply-adds of convolutions, linear layers and
-matrix products for one 3x512x512 image. **Printed** is what the paper prints: MiniSeg's Table III
-divides parameters in K by 1,000 and in M by 1,024,000 (MobileNetv3 by 1,000,000), and its operations
-count biases, batch norms, ReLUs and poolings too. By those rules every row comes out to the last
-digit, from the network or from the part of it that was counted (`tests/zoo/test_table3.py`).
+convolutions run, {BARS[0]} for maps of the image's size, {BARS[1]} for a half, {BARS[2]} for a
+quarter, and so on; then the channels of its widest map. **Parameters** are exact, with 3 input
+channels and 2 classes, auxiliary heads included. **GMACs** are 10⁹ multiply-adds of convolutions,
+linear layers and matrix products for one 3x512x512 image. **Printed** is what the paper prints:
+MiniSeg's Table III divides parameters in K by 1,000 and in M by 1,024,000 (MobileNetv3 by
+1,000,000), and its operations count biases, batch norms, ReLUs and poolings too. By those rules
+every row comes out to the last digit, from the network or from the part of it that was counted
+(`tests/zoo/test_table3.py`).
 """
 
 _GROUPS = (

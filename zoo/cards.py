@@ -45,7 +45,8 @@ class Card:
         reference: arXiv number, DOI or address.
         year: Year of publication.
         tags: Names of groups, selected by `@tag`.
-        row: The row of a published table that it stands for, `table/method`; reports join on it.
+        rows: Rows of published tables that it stands for, each `table/method`; reports join on
+            them.
         params: Exact number of parameters with 3 input channels and 2 classes.
         macs: Exact multiply-adds of one 3x512x512 image in evaluation: convolutions, linear layers
             and matrix products.
@@ -74,7 +75,7 @@ class Card:
     reference: str = ""
     year: int | None = None
     tags: frozenset[str] = frozenset()
-    row: str | None = None
+    rows: tuple[str, ...] = ()
     params: int | None = None
     macs: int | None = None
     encoder: str | None = None

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from zoo.cards import Card
 from zoo.padding import forward_padded
 from zoo.registry import build
-from zoo.selection import Scalar
 
 BARS = "█▇▆▅▄▃▂▁"
 """Maps of the image's own size, of a half, a quarter, and so on."""
@@ -20,12 +19,11 @@ _SIZE = 512
 _LONGEST = 24
 
 
-def picture(card: Card, options: dict[str, Scalar] | None = None) -> str:
+def picture(card: Card) -> str:
     """Draw a network from what its convolutions and linear layers give, in the order they run.
 
     Args:
         card: The network.
-        options: Its options.
 
     Returns:
         A bar for each change of size, taller for larger maps, and the most channels of a map:
@@ -42,7 +40,7 @@ def picture(card: Card, options: dict[str, Scalar] | None = None) -> str:
         widths.append(output.shape[1])
 
     with torch.device("meta"):
-        network = build(card, **(options or {})).eval()
+        network = build(card).eval()
         image = torch.empty(1, 3, _SIZE, _SIZE)
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):

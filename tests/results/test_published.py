@@ -89,11 +89,9 @@ def test_networks_of_table3_name_rows_that_exist() -> None:
     from zoo.registry import cards
 
     methods = {line["method"] for line in published_table("miniseg-table3").rows}
-    named = [
-        card.row for card in cards().values() if (card.row or "").startswith("miniseg-table3/")
-    ]
-    assert named
-    assert {row.partition("/")[2] for row in named if row} <= methods
+    rows = {row for card in cards().values() for row in card.rows}
+    named = {row.partition("/")[2] for row in rows if row.startswith("miniseg-table3/")}
+    assert named == methods
 
 
 def test_unknown_table() -> None:

@@ -27,7 +27,7 @@ KEYS = {
     "reference",
     "year",
     "tags",
-    "row",
+    "rows",
     "divisor",
     "min_size",
     "batch1",
@@ -99,8 +99,7 @@ def test_a_selection_keeps_its_options_and_counts_with_them(
 def test_one_name_shows_its_whole_card(capsys: pytest.CaptureFixture[str]) -> None:
     text = " ".join(output(capsys, "models", "miniseg").split())
     card = cards()["miniseg"]
-    assert card.row is not None
-    for part in (card.paper, card.reference, card.row, card.notes, "472,440", "strict=false"):
+    for part in (card.paper, card.reference, card.rows[0], card.notes, "472,440", "strict=false"):
         assert part in text
 
 

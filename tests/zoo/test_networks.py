@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
+from benchmark.complexity import measure_cost
+from results.published import published_table
 from zoo.contract import check_model
-from zoo.registry import cards, get_card
+from zoo.registry import build, cards, get_card
 from zoo.selection import list_models
 from zoo.source import source_files, source_hash
 
@@ -25,9 +28,22 @@ def test_card_is_complete(name: str) -> None:
     assert card.paper and card.reference and card.year, "name its paper"
     assert card.tags, "give it a tag"
     assert card.min_size <= 128, "the smallest images of the protocols could not be used"
-    if card.row is not None:
-        table, slash, method = card.row.partition("/")
-        assert table and slash and method, "a row is table/method"
+    for row in card.rows:
+        table, slash, method = row.partition("/")
+        assert slash and published_table(table).method_rows(method), "a row is table/method"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_card_states_what_the_network_costs_and_where_it_can_start(name: str) -> None:
+    card = get_card(name)
+    assert card.macs == measure_cost(card).macs["flop_counter_mode"]
+    with torch.device("meta"):
+        network = build(card)
+    if card.encoder:
+        network.get_submodule(card.encoder)
+    assert ("weights" in card.options) == bool(card.weights), "whose weights, which licence"
+    if card.weights not in ("", "none published"):
+        assert card.encoder, "name the submodule that they initialise"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -45,5 +61,5 @@ def test_each_network_has_its_own_source() -> None:
 
 
 def test_no_two_networks_stand_for_one_row() -> None:
-    rows = [card.row for card in cards().values() if card.row and card.source == "built-in"]
+    rows = [row for card in cards().values() if card.source == "built-in" for row in card.rows]
     assert sorted(rows) == sorted(set(rows))

@@ -60,8 +60,9 @@ class AttentionUNet(UNet):
     reference="arXiv 1804.03999",
     year=2018,
     tags=("demo", "miniseg-table3"),
-    row="miniseg-table3/Attention U-Net",
+    rows=("miniseg-table3/Attention U-Net",),
     params=34_878_638,
+    macs=265_716_498_432,
     divisor=16,
     notes="The gate's signal is the decoder's map after its upsampling, as the table's count "
     "tells.",

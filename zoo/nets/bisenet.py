@@ -1,9 +1,10 @@
 """BiSeNet: 12,795,394 parameters with 3 input channels and 2 classes.
 
 Paper: Yu et al., "BiSeNet: Bilateral Segmentation Network for Real-time Semantic Segmentation",
-arXiv 1808.00897. It stands for the row BiSeNet of MiniSeg's Table III, whose count tells a ResNet-18
-as context path and no auxiliary heads. Its attention weights pass a ReLU before the sigmoid, as the
-count of batch norms and the code behind the row have it, hence lie between a half and one.
+arXiv 1808.00897. It stands for the row BiSeNet of MiniSeg's Table III, whose count tells a
+ResNet-18 as context path and no auxiliary heads. Its attention weights pass a ReLU before the
+sigmoid, as the count of batch norms and the code behind the row have it, hence lie between a half
+and one.
 """
 
 from __future__ import annotations
@@ -93,9 +94,9 @@ class BiSeNet(nn.Module):
     reference="arXiv 1808.00897",
     year=2018,
     tags=("miniseg-table3",),
-    row="miniseg-table3/BiSeNet",
+    rows=("miniseg-table3/BiSeNet",),
     params=12_795_394,
-    macs=0,
+    macs=12_961_054_720,
     encoder="encoder",
     weights="torchvision ResNet18_Weights.IMAGENET1K_V1, BSD-3-Clause",
     batch1=False,

@@ -155,9 +155,10 @@ class CGNet(nn.Module):
     paper="CGNet: A Light-weight Context Guided Network for Semantic Segmentation",
     reference="arXiv 1811.08201",
     year=2018,
-    tags=("demo", "miniseg-table3"),
-    row="miniseg-table3/CGNet",
+    tags=("demo", "miniseg-table3", "lightweight"),
+    rows=("miniseg-table3/CGNet",),
     params=491_954,
+    macs=3_363_353_600,
     notes="blocks2 and blocks3 are the paper's M and N, the block that halves the size included; "
     "the defaults 3 and 21 are those of the table row.",
 )

@@ -1,8 +1,8 @@
 """DANet: 66,426,564 parameters with 3 input channels and 2 classes.
 
-Paper: Fu et al., "Dual Attention Network for Scene Segmentation", arXiv 1809.02983. It stands for the
-row DANet of MiniSeg's Table III, whose count tells a ResNet-101 at output stride 8 and no heads on the
-two branches. Both branches start as the identity: their scales are zero at first.
+Paper: Fu et al., "Dual Attention Network for Scene Segmentation", arXiv 1809.02983. It stands for
+the row DANet of MiniSeg's Table III, whose count tells a ResNet-101 at output stride 8 and no
+heads on the two branches. Both branches start as the identity: their scales are zero at first.
 """
 
 from __future__ import annotations
@@ -66,9 +66,7 @@ class DANet(nn.Module):
         """Logits of the image's size."""
         x = self.encoder(image)
         position, channel = self.branches
-        return resize(
-            self.head(position(x) + channel(x)), (image.shape[-2], image.shape[-1])
-        )
+        return resize(self.head(position(x) + channel(x)), (image.shape[-2], image.shape[-1]))
 
 
 @register_model(
@@ -77,9 +75,9 @@ class DANet(nn.Module):
     reference="arXiv 1809.02983",
     year=2019,
     tags=("miniseg-table3",),
-    row="miniseg-table3/DANet",
+    rows=("miniseg-table3/DANet",),
     params=66_426_564,
-    macs=0,
+    macs=287_041_388_544,
     encoder="encoder",
     weights="torchvision ResNet101_Weights.IMAGENET1K_V1, BSD-3-Clause",
     notes="Its attention holds a map of all pairs of pixels at an eighth of the size.",

@@ -1,9 +1,9 @@
 """DeepLabv3+: 54,607,778 parameters with 3 input channels and 2 classes.
 
 Paper: Chen et al., "Encoder-Decoder with Atrous Separable Convolution for Semantic Image
-Segmentation", arXiv 1802.02611. It stands for the row DeepLabv3+ of MiniSeg's Table III, whose count
-tells the backbone: the paper's modified aligned Xception with sixteen middle blocks, at output
-stride 16, without an auxiliary head.
+Segmentation", arXiv 1802.02611. It stands for the row DeepLabv3+ of MiniSeg's Table III, whose
+count tells the backbone: the paper's modified aligned Xception with sixteen middle blocks, at
+output stride 16, without an auxiliary head.
 
 What the paper leaves open, and the count tells: no batch norm between the depthwise and the
 pointwise part of a separable convolution, and neither ReLU nor batch norm around the last one of
@@ -145,15 +145,15 @@ def _enlarge(x: Tensor, like: Tensor) -> Tensor:
     reference="arXiv 1802.02611",
     year=2018,
     tags=("miniseg-table3",),
-    row="miniseg-table3/DeepLabv3+",
+    rows=("miniseg-table3/DeepLabv3+",),
     params=54_607_778,
-    macs=0,
+    macs=82_640_150_528,
     encoder="encoder",
     weights="none published",
     batch1=False,
     published="The table's 82.87G counts the ReLUs of each Xception block twice.",
-    notes="The row says that it started from ImageNet; the weights that timm has for its xception65 "
-    "belong to another wiring (batch norm inside the separable convolutions) and don't fit.",
+    notes="The row says that it started from ImageNet; the weights that timm has for its "
+    "xception65 belong to another wiring (batch norm inside the separable convolutions).",
 )
 def deeplabv3plus(in_channels: int, num_classes: int, *, weights: str | None = None) -> nn.Module:
     """DeepLabv3+ on the modified aligned Xception at output stride 16."""

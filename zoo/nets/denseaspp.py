@@ -1,9 +1,9 @@
 """DenseASPP: 28,603,250 parameters with 3 input channels and 2 classes.
 
-Paper: Yang et al., "DenseASPP for Semantic Segmentation in Street Scenes", CVPR 2018. It stands for
-the row DenseASPP of MiniSeg's Table III, whose count tells a DenseNet-201 at output stride 8 (the
-second and third transition keep the size, the blocks behind them are dilated by 2 and 4) with a
-transition behind the last block, and dense units without a batch norm at the start of the first.
+Paper: Yang et al., "DenseASPP for Semantic Segmentation in Street Scenes", CVPR 2018. It stands
+for the row DenseASPP of MiniSeg's Table III, whose count tells a DenseNet-201 at output stride 8
+(the second and third transition keep the size, the blocks behind them are dilated by 2 and 4) with
+a transition behind the last block, and dense units without a batch norm at the start of the first.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ INNER = 480
 
 
 def densenet201(in_channels: int, weights: str | None) -> nn.Sequential:
-    """torchvision's DenseNet-201 at output stride 8, its last map halved in channels.
+    """Torchvision's DenseNet-201 at output stride 8, its last map halved in channels.
 
     Args:
         in_channels: Channels of the image.
@@ -101,9 +101,9 @@ class DenseASPP(nn.Module):
     reference="doi 10.1109/CVPR.2018.00388",
     year=2018,
     tags=("miniseg-table3",),
-    row="miniseg-table3/DenseASPP",
+    rows=("miniseg-table3/DenseASPP",),
     params=28_603_250,
-    macs=0,
+    macs=121_184_845_824,
     encoder="encoder",
     weights="torchvision DenseNet201_Weights.IMAGENET1K_V1, BSD-3-Clause",
 )

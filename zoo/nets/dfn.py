@@ -1,11 +1,11 @@
 """DFN: 42,520,940 parameters with 3 input channels and 2 classes.
 
-Paper: Yu et al., "Learning a Discriminative Feature Network for Semantic Segmentation",
-arXiv 1804.09337. It stands for the row DFN of MiniSeg's Table III, whose count tells the variant: a
-plain ResNet-101, and refinement and attention blocks as wide as there are classes (the paper has 512
-channels). The row counts 2,049,000 parameters more, ImageNet's classifier, which is never used, and
-the ResNet's operations twice. Auxiliary head: the border network, trained on the mask as the code behind the
-row does (the paper trains it on the mask's outline).
+Paper: Yu et al., "Learning a Discriminative Feature Network for Semantic Segmentation", arXiv
+1804.09337. It stands for the row DFN of MiniSeg's Table III, whose count tells the variant: a
+plain ResNet-101, and refinement and attention blocks as wide as there are classes (the paper has
+512 channels). The row counts 2,049,000 parameters more, ImageNet's classifier, which is never
+used, and the ResNet's operations twice. Auxiliary head: the border network, trained on the mask as
+the code behind the row does (the paper trains it on the mask's outline).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class RefinementResidual(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Weighs the channels of a map by the means of it and of the deeper one, and adds that (CAB)."""
+    """Weighs a map's channels by the means of it and of the deeper one, and adds that (CAB)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -99,9 +99,9 @@ class DFN(nn.Module):
     reference="arXiv 1804.09337",
     year=2018,
     tags=("miniseg-table3",),
-    row="miniseg-table3/DFN",
+    rows=("miniseg-table3/DFN",),
     params=42_520_940,
-    macs=0,
+    macs=40_766_616_624,
     encoder="encoder",
     weights="torchvision ResNet101_Weights.IMAGENET1K_V1, BSD-3-Clause",
     published="The row counts 2,049,000 parameters of ImageNet's classifier, which is never used, "

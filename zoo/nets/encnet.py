@@ -1,9 +1,9 @@
 """EncNet: 52,481,698 parameters with 3 input channels and 2 classes.
 
-Paper: Zhang et al., "Context Encoding for Semantic Segmentation", arXiv 1803.08904. It stands for the
-row EncNet of MiniSeg's Table III, whose count tells a ResNet-101 at output stride 8 without lateral
-connections. The row counts 1,026 parameters more: the linear layer of the paper's semantic encoding
-loss, whose output nothing uses; it is left out here.
+Paper: Zhang et al., "Context Encoding for Semantic Segmentation", arXiv 1803.08904. It stands for
+the row EncNet of MiniSeg's Table III, whose count tells a ResNet-101 at output stride 8 without
+lateral connections. The row counts 1,026 parameters more: the linear layer of the paper's semantic
+encoding loss, whose output nothing uses; it is left out here.
 """
 
 from __future__ import annotations
@@ -87,9 +87,9 @@ class EncNet(nn.Module):
     reference="arXiv 1803.08904",
     year=2018,
     tags=("miniseg-table3",),
-    row="miniseg-table3/EncNet",
+    rows=("miniseg-table3/EncNet",),
     params=52_481_698,
-    macs=0,
+    macs=217_114_214_400,
     encoder="encoder",
     weights="torchvision ResNet101_Weights.IMAGENET1K_V1, BSD-3-Clause",
     published="The row counts 1,026 parameters of a layer for the paper's semantic encoding loss, "

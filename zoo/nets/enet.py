@@ -172,9 +172,10 @@ class ENet(nn.Module):
     paper="ENet: A Deep Neural Network Architecture for Real-Time Semantic Segmentation",
     reference="arXiv 1606.02147",
     year=2016,
-    tags=("demo", "miniseg-table3"),
-    row="miniseg-table3/ENet",
+    tags=("demo", "miniseg-table3", "lightweight"),
+    rows=("miniseg-table3/ENet",),
     params=363_197,
+    macs=1_889_730_560,
     divisor=8,
     notes="Without the paper's spatial dropout: the code behind the table row declares it but "
     "never applies it. Max-unpooling is a scatter, so that the network can be traced. An image "

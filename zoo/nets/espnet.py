@@ -1,8 +1,8 @@
 """ESPNet, 345,573 parameters: row ESPNet of Table III of MiniSeg (arXiv 2004.09750v1).
 
-ESPNet: Efficient Spatial Pyramid of Dilated Convolutions for Semantic Segmentation,
-arXiv 1803.06815, with two blocks at a quarter and eight at an eighth of the size (p = 2, q = 8) and
-its decoder of two channels.
+ESPNet: Efficient Spatial Pyramid of Dilated Convolutions for Semantic Segmentation, arXiv
+1803.06815, with two blocks at a quarter and eight at an eighth of the size (p = 2, q = 8) and its
+decoder of two channels.
 """
 
 from __future__ import annotations
@@ -115,9 +115,9 @@ class ESPNet(nn.Module):
     reference="arXiv 1803.06815",
     year=2018,
     tags=("miniseg-table3", "lightweight"),
-    row="miniseg-table3/ESPNet",
+    rows=("miniseg-table3/ESPNet",),
     params=345_573,
-    macs=0,
+    macs=1_746_776_064,
     divisor=8,
 )
 def espnet(in_channels: int, num_classes: int) -> nn.Module:

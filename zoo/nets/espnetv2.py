@@ -188,9 +188,10 @@ class ESPNetv2(nn.Module):
     "Network",
     reference="arXiv 1811.11431",
     year=2018,
-    tags=("demo", "miniseg-table3"),
-    row="miniseg-table3/ESPNetv2",
+    tags=("demo", "miniseg-table3", "lightweight"),
+    rows=("miniseg-table3/ESPNetv2",),
     params=335_850,
+    macs=745_896_960,
     unused=("down?.eesp.act.weight",),
     notes="The activations of the three EESPs that halve the size are never used: 224 parameters "
     "that the table row counts. The second output of the authors' code, at 1/8, is left out: "

@@ -27,7 +27,7 @@ class VGGEncoder(nn.Module):
     def __init__(self, in_channels: int, weights: str | None) -> None:
         super().__init__()
         self.scales = vgg16_scales(in_channels, weights)
-        for layer in self.scales[-1]:
+        for layer in self.scales[-1].children():
             if isinstance(layer, nn.Conv2d):
                 layer.dilation = layer.padding = (2, 2)
         strides = (2, 2, 2, 1)
@@ -62,9 +62,9 @@ class FCN8s(nn.Module):
     reference="arXiv 1411.4038",
     year=2015,
     tags=("miniseg-table3",),
-    row="miniseg-table3/FCN-8s",
+    rows=("miniseg-table3/FCN-8s",),
     params=15_904_066,
-    macs=0,
+    macs=105_706_750_464,
     encoder="encoder",
     weights="torchvision VGG16_BN_Weights.IMAGENET1K_V1, BSD-3-Clause",
     notes="The row's network, not the paper's: no skip connections and no fully connected layers, "

@@ -1,9 +1,9 @@
 """FRRN-A: 17,711,474 parameters with 3 input channels and 2 classes.
 
-Paper: Pohlen et al., "Full-Resolution Residual Networks for Semantic Segmentation in Street Scenes",
-arXiv 1611.08323. It stands for the row FRRN of MiniSeg's Table III, whose count is that of variant A.
-Two streams: a narrow residual one that stays at the full resolution, and one that is pooled and
-enlarged again; every unit reads from both and adds to the first.
+Paper: Pohlen et al., "Full-Resolution Residual Networks for Semantic Segmentation in Street
+Scenes", arXiv 1611.08323. It stands for the row FRRN of MiniSeg's Table III, whose count is that
+of variant A. Two streams: a narrow residual one that stays at the full resolution, and one that is
+pooled and enlarged again; every unit reads from both and adds to the first.
 
 What the paper leaves open, and the count tells: which convolutions have biases (the first and the
 1x1 ones), and that poolings overlap (3x3, stride 2).
@@ -108,6 +108,7 @@ class FRRN(nn.Module):
             else:
                 factor = DECODER[index - len(ENCODER)][2]
                 pooled = enlarge(pooled, (height // factor, width // factor))
+            assert isinstance(group, nn.ModuleList)
             for unit in group:
                 pooled, residual = unit(pooled, residual)
         joined = torch.cat([enlarge(pooled, (height, width)), residual], dim=1)
@@ -120,9 +121,9 @@ class FRRN(nn.Module):
     reference="arXiv 1611.08323",
     year=2017,
     tags=("miniseg-table3",),
-    row="miniseg-table3/FRRN",
+    rows=("miniseg-table3/FRRN",),
     params=17_711_474,
-    macs=0,
+    macs=236_923_650_048,
     weights="none published",
     divisor=16,
     notes="The row says that it started from ImageNet; nobody has published such weights.",

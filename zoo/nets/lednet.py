@@ -1,13 +1,13 @@
 """LEDNet, 2,313,972 parameters: row LEDNet of Table III of MiniSeg (arXiv 2004.09750v1).
 
-LEDNet: A Lightweight Encoder-Decoder Network for Real-Time Semantic Segmentation,
-arXiv 1905.02423. Split and shuffled residual units, 1/8 of the size; an attention pyramid weighs the
+LEDNet: A Lightweight Encoder-Decoder Network for Real-Time Semantic Segmentation, arXiv
+1905.02423. Split and shuffled residual units, 1/8 of the size; an attention pyramid weighs the
 logits.
 
-The paper's network has 0.94 million parameters. The row's count tells a pyramid of 128 channels, and
-downsampling by two strided convolutions side by side, each behind it max-pooled, without batch norm.
-Its logits are products and sums of ReLUs, hence never negative. Its operations tell a ReLU behind
-every pair of convolutions, the last one too.
+The paper's network has 0.94 million parameters. The row's count tells a pyramid of 128 channels,
+and downsampling by two strided convolutions side by side, each behind it max-pooled, without batch
+norm. Its logits are products and sums of ReLUs, hence never negative. Its operations tell a ReLU
+behind every pair of convolutions, the last one too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DILATIONS = (1, 2, 5, 9, 2, 5, 9, 17)
 
 
 class Down(nn.Module):
-    """Two strided convolutions side by side, each max-pooled at stride 1; half the size, rounded up."""
+    """Two strided convolutions side by side, each max-pooled at stride 1; half the size."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class SplitShuffleUnit(nn.Module):
 
 
 class AttentionPyramid(nn.Module):
-    """Logits of the map, weighed by a pyramid of ever smaller maps, plus those of its mean (APN)."""
+    """Logits of a map, weighed by a pyramid of ever smaller maps, plus those of its mean."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -122,9 +122,9 @@ class LEDNet(nn.Module):
     reference="arXiv 1905.02423",
     year=2019,
     tags=("miniseg-table3", "lightweight"),
-    row="miniseg-table3/LEDNet",
+    rows=("miniseg-table3/LEDNet",),
     params=2_313_972,
-    macs=0,
+    macs=6_218_411_104,
     encoder="encoder",
     batch1=False,
     published="The paper's own network has 0.94 million parameters; the row's has wider kernels of "

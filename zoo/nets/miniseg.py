@@ -96,9 +96,10 @@ class MiniSeg(nn.Module):
     paper="MiniSeg: An Extremely Minimum Network for Efficient COVID-19 Segmentation",
     reference="arXiv 2004.09750v1",
     year=2020,
-    tags=("demo", "miniseg-table3"),
-    row="miniseg-table3/MiniSeg",
+    tags=("demo", "miniseg-table3", "lightweight"),
+    rows=("miniseg-table3/MiniSeg",),
     params=472_440,
+    macs=2_223_243_264,
     notes="The paper's text alone gives 470,536 parameters and 2.15G operations by its own "
     "counter (strict=True), not the 472.44K and 2.27G that it prints. The default is the "
     "simplest change that gives both printed numbers: a vanilla 3x3 convolution in the "

@@ -172,7 +172,8 @@ def _from_released(state: dict[str, Tensor]) -> dict[str, Tensor]:
     reference="AAAI 2021, arXiv 2004.09750v3",
     year=2021,
     params=82_912,
-    tags=("demo",),
+    macs=476_577_792,
+    tags=("demo", "lightweight"),
     notes="The later network of the released code and weights, not the one of the first "
     "version's Table III (that is miniseg). 82,666 parameters without auxiliary heads "
     "(aux=False).",

@@ -1,8 +1,8 @@
 """OCNet (Base-OC): 52,859,970 parameters with 3 input channels and 2 classes.
 
-Paper: Yuan, Wang, "OCNet: Object Context Network for Scene Parsing", arXiv 1809.00916. It stands for
-the row OCNet of MiniSeg's Table III, whose count tells a ResNet-101 at output stride 8, the base
-module (neither the pyramid nor the ASPP form) and no auxiliary head.
+Paper: Yuan, Wang, "OCNet: Object Context Network for Scene Parsing", arXiv 1809.00916. It stands
+for the row OCNet of MiniSeg's Table III, whose count tells a ResNet-101 at output stride 8, the
+base module (neither the pyramid nor the ASPP form) and no auxiliary head.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ class OCNet(nn.Module):
     reference="arXiv 1809.00916",
     year=2018,
     tags=("miniseg-table3",),
-    row="miniseg-table3/OCNet",
+    rows=("miniseg-table3/OCNet",),
     params=52_859_970,
-    macs=0,
+    macs=228_254_023_680,
     encoder="encoder",
     weights="torchvision ResNet101_Weights.IMAGENET1K_V1, BSD-3-Clause",
     published="The table's 220.69G computes the shared queries and keys twice.",

@@ -1,9 +1,10 @@
 """PSPNet: 65,571,395 parameters with 3 input channels and 2 classes.
 
-Paper: Zhao et al., "Pyramid Scene Parsing Network", arXiv 1612.01105. It stands for the row PSPNet of
-MiniSeg's Table III, whose count tells the variant: a ResNet-101 with the stride in the first 1x1 of a
-block, pooling that rounds up, output stride 8 by dilation in every block of the last two stages, a
-head whose 3x3 has a bias, no padding and a PReLU of one parameter behind it, no auxiliary head.
+Paper: Zhao et al., "Pyramid Scene Parsing Network", arXiv 1612.01105. It stands for the row PSPNet
+of MiniSeg's Table III, whose count tells the variant: a ResNet-101 with the stride in the first
+1x1 of a block, pooling that rounds up, output stride 8 by dilation in every block of the last two
+stages, a head whose 3x3 has a bias, no padding and a PReLU of one parameter behind it, no
+auxiliary head.
 """
 
 from __future__ import annotations
@@ -37,9 +38,7 @@ class Bottleneck(nn.Module):
         out = 4 * inner
         self.conv1 = nn.Conv2d(in_channels, inner, 1, stride, bias=False)
         self.bn1 = nn.BatchNorm2d(inner)
-        self.conv2 = nn.Conv2d(
-            inner, inner, 3, padding=dilation, dilation=dilation, bias=False
-        )
+        self.conv2 = nn.Conv2d(inner, inner, 3, padding=dilation, dilation=dilation, bias=False)
         self.bn2 = nn.BatchNorm2d(inner)
         self.conv3 = nn.Conv2d(inner, out, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out)
@@ -127,9 +126,9 @@ class PSPNet(nn.Module):
     reference="arXiv 1612.01105",
     year=2017,
     tags=("miniseg-table3",),
-    row="miniseg-table3/PSPNet",
+    rows=("miniseg-table3/PSPNet",),
     params=65_571_395,
-    macs=0,
+    macs=257_308_279_808,
     encoder="encoder",
     weights="torchvision ResNet101_Weights.IMAGENET1K_V1, BSD-3-Clause",
     notes="The code behind the row kept 105,344 parameters of the batch norms fixed; here they are "

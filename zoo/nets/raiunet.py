@@ -218,8 +218,9 @@ class RAIUNet(nn.Module):
     reference="arXiv 2012.07079",
     year=2020,
     tags=("demo", "chsnet-table3"),
-    row="chsnet-table3/RAIU-Net",
+    rows=("chsnet-table3/RAIU-Net",),
     params=4_157_428,
+    macs=26_793_149_648,
     notes="The paper prints no widths: 20 to 320 meet its 4.2 million parameters. Eq. 11 is taken "
     "with all its filters, averaged; attention=relu is the text's word, sigmoid its symbol. "
     "Full-band spectral pooling is the identity, global spectral pooling the mean. "

@@ -2,8 +2,9 @@
 
 Paper: Badrinarayanan, Kendall, Cipolla, "SegNet: A Deep Convolutional Encoder-Decoder Architecture
 for Image Segmentation", arXiv 1511.00561. It stands for the row SegNet of MiniSeg's Table III, and
-for SegNet+VGG16 of CHS-Net's Table 3: its encoder is VGG16's thirteen convolutions with batch norm,
-its decoder their mirror image behind max-unpooling, its last layer a 3x3 convolution to the classes.
+for SegNet+VGG16 of CHS-Net's Table 3: its encoder is VGG16's thirteen convolutions with batch
+norm, its decoder their mirror image behind max-unpooling, its last layer a 3x3 convolution to the
+classes.
 """
 
 from __future__ import annotations
@@ -75,14 +76,15 @@ WEIGHTS = "torchvision VGG16_BN_Weights.IMAGENET1K_V1, BSD-3-Clause"
     reference="arXiv 1511.00561",
     year=2015,
     tags=("miniseg-table3",),
-    row="miniseg-table3/SegNet",
+    rows=("miniseg-table3/SegNet",),
     params=29_444_162,
-    macs=0,
+    macs=160_205_635_584,
     encoder="encoder",
     weights=WEIGHTS,
     divisor=32,
     min_size=64,
-    published="The table's 160.44G leaves out the ReLUs, which the counted code called as functions.",
+    published="The table's 160.44G leaves out the ReLUs, which the counted code called as "
+    "functions.",
     notes="Max-unpooling is a scatter, so that the network can be traced. Under 64 pixels the "
     "deepest map is one pixel, too little for batch normalisation to train on a batch of one.",
 )
@@ -97,9 +99,9 @@ def segnet(in_channels: int, num_classes: int, *, weights: str | None = None) ->
     reference="arXiv 1511.00561",
     year=2015,
     tags=("chsnet-table3",),
-    row="chsnet-table3/SegNet+VGG16",
+    rows=("chsnet-table3/SegNet+VGG16",),
     params=29_444_162,
-    macs=0,
+    macs=160_205_635_584,
     encoder="encoder",
     weights=WEIGHTS,
     divisor=32,

@@ -257,7 +257,7 @@ def _any_size(encoder: str) -> dict[str, bool]:
     return {"dynamic_img_size": True} if fixed and encoder[3:].startswith(_RESIZABLE) else {}
 
 
-def _register(name: str, params: int) -> None:
+def _register(name: str, params: int, macs: int) -> None:
     """Register one network of the library by name, so that `all` holds it."""
     architecture, _, encoder = name.removeprefix("smp:").partition("/")
     about = _ARCHITECTURES[architecture]
@@ -268,14 +268,17 @@ def _register(name: str, params: int) -> None:
         year=about.year,
         tags=("demo",),
         params=params,
+        macs=macs,
+        encoder="encoder",
+        weights=f"{encoder} of segmentation-models-pytorch, trained on ImageNet",
         divisor=32,
         min_size=about.min_size,
         batch1=about.batch1,
     )(partial(_build, architecture, encoder))
 
 
-_register("smp:unet/resnet34", 24_436_514)
-_register("smp:unetplusplus/resnet34", 26_078_754)
-_register("smp:fpn/resnet34", 23_155_522)
-_register("smp:deeplabv3plus/resnet50", 26_677_842)
-_register("smp:segformer/mit_b0", 3_714_658)
+_register("smp:unet/resnet34", 24_436_514, 31_293_702_144)
+_register("smp:unetplusplus/resnet34", 26_078_754, 73_572_286_464)
+_register("smp:fpn/resnet34", 23_155_522, 27_422_359_552)
+_register("smp:deeplabv3plus/resnet50", 26_677_842, 36_565_417_984)
+_register("smp:segformer/mit_b0", 3_714_658, 7_767_064_576)

@@ -77,8 +77,9 @@ class UNet(nn.Module):
     reference="arXiv 1505.04597",
     year=2015,
     tags=("demo", "miniseg-table3"),
-    row="miniseg-table3/U-Net",
+    rows=("miniseg-table3/U-Net",),
     params=34_527_106,
+    macs=261_405_802_496,
     divisor=16,
     notes="Padded convolutions with batch normalisation; nearest x2 and a 3x3 convolution up, "
     "as the table's count tells.",

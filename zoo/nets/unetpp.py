@@ -1,8 +1,8 @@
 """UNet++: 36,629,698 parameters with 3 input channels and 2 classes.
 
-Paper: Zhou et al., "UNet++: A Nested U-Net Architecture for Medical Image Segmentation",
-arXiv 1807.10165. It stands for the row UNet++ of MiniSeg's Table III, whose count tells the variant:
-the widths of the original U-Net (64 to 1024), the whole grid of nested skip connections, bilinear
+Paper: Zhou et al., "UNet++: A Nested U-Net Architecture for Medical Image Segmentation", arXiv
+1807.10165. It stands for the row UNet++ of MiniSeg's Table III, whose count tells the variant: the
+widths of the original U-Net (64 to 1024), the whole grid of nested skip connections, bilinear
 enlargement without a convolution, a single head on the last node and no deep supervision.
 """
 
@@ -55,6 +55,7 @@ class UNetPP(nn.Module):
             x = encode(self.pool(x) if grid else x)
             grid.append([x])
         for column in self.nodes:
+            assert isinstance(column, nn.ModuleList)
             for scale, node in enumerate(column):
                 deeper = self.up(grid[scale + 1][-1])
                 grid[scale].append(node(torch.cat([*grid[scale], deeper], dim=1)))
@@ -68,9 +69,9 @@ class UNetPP(nn.Module):
     reference="arXiv 1807.10165",
     year=2018,
     tags=("miniseg-table3",),
-    row="miniseg-table3/UNet++",
+    rows=("miniseg-table3/UNet++",),
     params=36_629_698,
-    macs=0,
+    macs=551_316_094_976,
     divisor=16,
     notes="Without the paper's deep supervision, as the row's count tells.",
 )
