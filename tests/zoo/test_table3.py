@@ -14,6 +14,7 @@ from torch import nn
 
 from benchmark.table_rules import printed_parameters, table3_operations
 from results.published import published_table
+from zoo.nets.mobilenetv3_miniseg import SqueezeExcite
 from zoo.registry import cards, create_model, get_card
 
 ROWS = {row["network"]: row for row in published_table("miniseg-table3").rows}
@@ -42,8 +43,18 @@ def encoder_alone(network: nn.Module) -> nn.Module:
     return network.get_submodule("encoder")
 
 
+def beside_unused_classifier(network: nn.Module) -> nn.Module:
+    """MobileNetV3-Small with the two-class classifier of its own."""
+    classifier = nn.Sequential(SqueezeExcite(576), nn.Conv2d(576, 1280, 1), nn.Conv2d(1280, 2, 1))
+    return Counted(network, also=classifier)
+
+
 COUNTED: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "mobilenet-miniseg": encoder_alone,
     "mobilenetv2-miniseg": encoder_alone,
+    "mobilenetv3-miniseg": beside_unused_classifier,
+    "shufflenet-miniseg": encoder_alone,
+    "shufflenetv2-miniseg": encoder_alone,
 }
 
 
