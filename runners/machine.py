@@ -67,6 +67,8 @@ def preload_for(models: Iterable[str]) -> list[str]:
     """Modules that the server of workers imports once, for the networks of a plan."""
     names = set(models)
     preload = ["zoo.nets", "torchvision.models"]
-    if any(name.startswith("smp:") or get_card(name).requires for name in names):
+    if any(
+        name.startswith(("smp:", "miniseg-decoder:")) or get_card(name).requires for name in names
+    ):
         preload.append("segmentation_models_pytorch")
     return preload

@@ -15,6 +15,7 @@ from zoo.registry import cards, find, get_card
 from zoo.source import normalise, source_files, source_hash
 
 ZOO = Path(source.__file__).parent
+SMP = [ZOO / "encoders.py", ZOO / "nets" / "smp.py"]
 
 NET = '''"""A network."""
 
@@ -161,7 +162,7 @@ def _version(real: object, package: str, asked: str) -> str:
 
 
 def test_files_of_a_builtin_network() -> None:
-    assert source_files(get_card("smp:unet/resnet34")) == [ZOO / "nets" / "smp.py"]
+    assert source_files(get_card("smp:unet/resnet34")) == SMP
 
 
 def test_files_follow_imports_inside_the_zoo_alone(
@@ -216,7 +217,7 @@ def test_a_partial_belongs_to_the_file_that_registers_it_and_to_its_builder(
         "register_model('wide')(partial(_build, 'unet', 'resnet18'))\n"
     )
     (card,) = find(str(path))
-    assert source_files(card) == [path.resolve(), ZOO / "nets" / "smp.py"]
+    assert source_files(card) == [path.resolve(), *SMP]
 
 
 def test_a_network_of_a_notebook_is_identified_by_its_own_source() -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from benchmark.table_rules import table3_operations
 from results.published import published_table
 from zoo.nets.deeplabv3plus import XceptionBlock
+from zoo.nets.mobilenetv3_miniseg import SqueezeExcite
 from zoo.registry import cards, create_model, get_card
 
 TABLE = published_table("miniseg-table3")
@@ -84,6 +85,12 @@ def resnet_twice_and_its_classifier(network: nn.Module) -> nn.Module:
     return Both(network, nn.Sequential(*layers, nn.Linear(2048, 1000)))
 
 
+def beside_unused_classifier(network: nn.Module) -> nn.Module:
+    """MobileNetV3-Small with the two-class classifier of its own."""
+    classifier = nn.Sequential(SqueezeExcite(576), nn.Conv2d(576, 1280, 1), nn.Conv2d(1280, 2, 1))
+    return Both(network, classifier)
+
+
 COUNTED: dict[str, Callable[[nn.Module], nn.Module]] = {
     "segnet": relu_as_function,
     "edanet": relu_as_function,
@@ -91,7 +98,11 @@ COUNTED: dict[str, Callable[[nn.Module], nn.Module]] = {
     "dfn": resnet_twice_and_its_classifier,
     "encnet": lambda network: Both(network, nn.Linear(512, 2)),
     "ocnet": keys_and_queries,
+    "mobilenet-miniseg": encoder_alone,
     "mobilenetv2-miniseg": encoder_alone,
+    "mobilenetv3-miniseg": beside_unused_classifier,
+    "shufflenet-miniseg": encoder_alone,
+    "shufflenetv2-miniseg": encoder_alone,
 }
 
 

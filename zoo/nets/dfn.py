@@ -106,8 +106,8 @@ class DFN(nn.Module):
     weights="torchvision ResNet101_Weights.IMAGENET1K_V1, BSD-3-Clause",
     published="The row counts 2,049,000 parameters of ImageNet's classifier, which is never used, "
     "and the operations of the ResNet twice, whose layers are registered twice.",
-    notes="Blocks as wide as there are classes, as the row's count tells. The border network is the "
-    "auxiliary head, trained on the mask.",
+    notes="Blocks as wide as there are classes, as the row's count tells. The border network is "
+    "the auxiliary head, trained on the mask.",
 )
 def dfn(in_channels: int, num_classes: int, *, weights: str | None = None) -> nn.Module:
     """DFN on ResNet-101, its blocks as wide as there are classes."""

@@ -9,9 +9,9 @@ The paper says that such encoders were given MiniSeg's decoder, but prints the s
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
-from zoo.miniseg_blocks import MiniSegDecoder
+from zoo.miniseg_encoders import MiniSegOn, Scales
 from zoo.pretrained import fit_channels, imagenet_weights
 from zoo.registry import register_model
 
@@ -22,8 +22,8 @@ _STARTS = (0, 2, 4, 7, 14)
 """Where the layers of each of those scales start in torchvision's `features`."""
 
 
-class MobileNetV2Encoder(nn.Module):
-    """torchvision's MobileNetV2 1.0x without its classifier.
+class MobileNetV2Encoder(Scales):
+    """torchvision's MobileNetV2 1.0x without its classifier, in five scales `CHANNELS` wide.
 
     Args:
         in_channels: Channels of the image.
@@ -31,7 +31,6 @@ class MobileNetV2Encoder(nn.Module):
     """
 
     def __init__(self, in_channels: int, weights: str | None) -> None:
-        super().__init__()
         from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
 
         network = mobilenet_v2()
@@ -46,37 +45,7 @@ class MobileNetV2Encoder(nn.Module):
                 filters = fit_channels(stem.weight.detach(), in_channels)
                 layers[0][0].weight = nn.Parameter(filters)
         ends = (*_STARTS[1:], len(layers))
-        self.scales = nn.ModuleList(
-            layers[start:end] for start, end in zip(_STARTS, ends, strict=True)
-        )
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Maps of the five scales, `CHANNELS` wide, shallowest first."""
-        maps = []
-        for scale in self.scales:
-            x = scale(x)
-            maps.append(x)
-        return maps
-
-
-class MobileNetV2MiniSeg(nn.Module):
-    """MobileNetV2 1.0x, MiniSeg's decoder and one head.
-
-    Args:
-        in_channels: Channels of the image.
-        num_classes: Channels of the logits.
-        weights: "imagenet" for a pretrained encoder; None for a random one.
-    """
-
-    def __init__(self, in_channels: int, num_classes: int, *, weights: str | None) -> None:
-        super().__init__()
-        self.encoder = MobileNetV2Encoder(in_channels, weights)
-        self.decoder = MiniSegDecoder(CHANNELS, num_classes)
-
-    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Logits of the image's size."""
-        height, width = image.shape[-2:]
-        return self.decoder(self.encoder(image), (height, width))
+        super().__init__(layers[start:end] for start, end in zip(_STARTS, ends, strict=True))
 
 
 @register_model(
@@ -84,7 +53,7 @@ class MobileNetV2MiniSeg(nn.Module):
     paper="MobileNetV2: Inverted Residuals and Linear Bottlenecks",
     reference="arXiv 1801.04381; decoder: arXiv 2004.09750v1",
     year=2018,
-    tags=("demo", "miniseg-table3"),
+    tags=("demo", "miniseg-table3", "lightweight"),
     rows=("miniseg-table3/MobileNetv2",),
     params=2_366_114,
     macs=1_812_889_600,
@@ -100,4 +69,4 @@ def mobilenetv2_miniseg(
     in_channels: int, num_classes: int, *, weights: str | None = None
 ) -> nn.Module:
     """MobileNetV2 1.0x with MiniSeg's decoder: 2,366,114 parameters."""
-    return MobileNetV2MiniSeg(in_channels, num_classes, weights=weights)
+    return MiniSegOn(MobileNetV2Encoder(in_channels, weights), CHANNELS, num_classes)

@@ -5,23 +5,18 @@ or of timm (`tu-convnext_tiny`), with random weights or `[weights=imagenet]`. No
 for them; they are today's common baselines. Exact parameters with 3 channels and 2 classes:
 unet/resnet34 24,436,514; unetplusplus/resnet34 26,078,754; fpn/resnet34 23,155,522;
 deeplabv3plus/resnet50 26,677,842; segformer/mit_b0 3,714,658.
-
-The library takes seconds to import, hence only inside functions.
 """
 
 from __future__ import annotations
 
-import warnings
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-import torch
 from torch import nn
 
 from zoo.cards import Card
-from zoo.errors import CovbenchError, WeightsUnavailable, unknown
+from zoo.encoders import build_on, encoder_name, smp, trains_on_one_image
+from zoo.errors import CovbenchError, unknown
 from zoo.registry import register_model, register_pattern
 
 _FORM = "smp:<architecture>/<encoder>"
@@ -96,21 +91,6 @@ _ARCHITECTURES = {
     "dpt": _Architecture("Vision Transformers for Dense Prediction", "arXiv 2103.13413", 2021),
 }
 
-# Encoders with a batch norm after a global pooling of their own.
-_POOLED_ENCODERS = ("skresne", "resnest")
-
-# Transformers of timm that take images of any size when they are told so.
-_RESIZABLE = ("vit_", "swin", "deit", "flexivit", "vitamin")
-
-
-def _smp() -> Any:
-    """The library, without the warnings that it makes on its way in."""
-    # It imports parts of torch that, before torch 2.7, can't be imported under a meta device.
-    with warnings.catch_warnings(), torch.device("cpu"):
-        warnings.simplefilter("ignore")
-        import segmentation_models_pytorch
-    return segmentation_models_pytorch
-
 
 @register_pattern("smp:", _FORM)
 def card(name: str) -> Card:
@@ -129,10 +109,10 @@ def card(name: str) -> Card:
     architecture, slash, encoder = name.removeprefix("smp:").partition("/")
     if not slash or not architecture or not encoder:
         raise CovbenchError(f"{name!r} is not of the form {_FORM}.", "Such as smp:unet/resnet34.")
-    known = list(_smp().MODEL_ARCHITECTURES_MAPPING)
+    known = list(smp().MODEL_ARCHITECTURES_MAPPING)
     if architecture not in known:
         raise unknown("SMP architecture", architecture, known, ", ".join(known))
-    encoder = _encoder_name(encoder)
+    encoder = encoder_name(encoder)
     if architecture == "dpt" and not encoder.startswith("tu-"):
         raise CovbenchError(
             f"The architecture dpt needs a vision transformer of timm, not {encoder!r}.",
@@ -147,34 +127,10 @@ def card(name: str) -> Card:
         year=about.year,
         divisor=32,
         min_size=about.min_size,
-        batch1=about.batch1 and not any(word in encoder for word in _POOLED_ENCODERS),
+        batch1=about.batch1 and trains_on_one_image(encoder),
         source="pattern",
         module=__name__,
     )
-
-
-def _encoder_name(encoder: str) -> str:
-    """The library's name of an encoder, its own or one of timm."""
-    import timm
-
-    own = _smp().encoders.get_encoder_names()
-    model = encoder.removeprefix("tu-")
-    if encoder in own:
-        return encoder
-    if timm.is_model(model):
-        try:
-            timm.get_pretrained_cfg(model, allow_unregistered=False)
-        except RuntimeError:
-            base = model.partition(".")[0]
-            tags = [each.partition(".")[2] for each in timm.list_pretrained(f"{base}.*")]
-            tag = model.partition(".")[2]
-            raise unknown(f"weights tag of {base}", tag, tags, ", ".join(tags) or "none") from None
-        return f"tu-{model}"
-    names = {*own, *(f"tu-{each}" for each in timm.list_models())}
-    if not encoder.startswith("tu-"):
-        names |= set(timm.list_models())
-    listing = f"{', '.join(own[:3])}, ... or timm.list_models()"
-    raise unknown("SMP or timm encoder", encoder, names, listing)
 
 
 def _build(
@@ -202,59 +158,20 @@ def _build(
         CovbenchError: There are no such weights, or the architecture does not fit the encoder.
         WeightsUnavailable: The weights can't be fetched.
     """
-    if weights is not None:
-        _check_weights(encoder, weights)
-    # Asked of a tensor: before torch 2.7 the default device does not know `with torch.device(...)`.
-    meta = torch.empty(0).device.type == "meta"
-    make = partial(
-        _smp().create_model,
-        architecture,
-        encoder,
-        encoder_weights=None if meta else weights,
-        in_channels=in_channels,
-        classes=num_classes,
-        **_any_size(encoder),
-    )
-    # The library's mix transformers read values while they are built, so not even meta suits them.
-    on_cpu = torch.device("cpu") if meta and encoder.startswith("mit_") else nullcontext()
-    try:
-        with on_cpu:
-            model: nn.Module = make()
-    except Exception as error:
-        reason = f"{type(error).__name__}: {(str(error).strip() or '-').splitlines()[0]}"
-        if weights is not None and not meta:
-            raise WeightsUnavailable(
-                f"The {weights} weights of {encoder} can't be had: {reason}.",
-                "Check the connection to huggingface.co, or leave out [weights=...].",
-            ) from error
-        raise CovbenchError(
-            f"{architecture} can't be built on {encoder}: {reason}.", "Choose another encoder."
-        ) from error
-    # A first layer for other channels than three is made on the CPU wherever the rest is.
-    return model.to("meta") if meta else model
+    library = smp()
 
+    def make(weights: str | None, **options: bool) -> nn.Module:
+        network: nn.Module = library.create_model(
+            architecture,
+            encoder,
+            encoder_weights=weights,
+            in_channels=in_channels,
+            classes=num_classes,
+            **options,
+        )
+        return network
 
-def _check_weights(encoder: str, weights: str) -> None:
-    """Refuse weights that nobody offers, before anything is built."""
-    if encoder.startswith("tu-"):
-        import timm
-
-        offered = ["imagenet"] if timm.models.is_model_pretrained(encoder[3:]) else []
-    else:
-        offered = list(_smp().encoders.encoders[encoder]["pretrained_settings"])
-    if weights not in offered:
-        raise unknown(f"weights of {encoder}", weights, offered, ", ".join(offered) or "none")
-
-
-def _any_size(encoder: str) -> dict[str, bool]:
-    """What lets a transformer of timm take images of any size."""
-    if not encoder.startswith("tu-"):
-        return {}
-    import timm
-
-    settings = timm.get_pretrained_cfg(encoder[3:])
-    fixed = settings is not None and settings.fixed_input_size
-    return {"dynamic_img_size": True} if fixed and encoder[3:].startswith(_RESIZABLE) else {}
+    return build_on(encoder, weights, architecture, make)
 
 
 def _register(name: str, params: int, macs: int) -> None:
