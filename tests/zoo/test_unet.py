@@ -21,8 +21,8 @@ def test_every_pixel_may_see_the_whole_of_a_small_image(size: tuple[int, int]) -
 
 def test_gate_weighs_pixels_by_both_maps() -> None:
     torch.manual_seed(0)
-    gate = AttentionGate(8).eval()
-    skip, signal = torch.rand(1, 8, 6, 6) + 0.5, torch.randn(1, 8, 6, 6)
+    gate = AttentionGate(8, 4).eval()
+    skip, signal = torch.rand(1, 8, 6, 6) + 0.5, torch.randn(1, 4, 6, 6)
     weight = gate(skip, signal) / skip
     assert torch.allclose(weight, weight[:, :1].expand_as(weight))  # one weight for all channels
     assert bool((weight > 0).all()) and bool((weight < 1).all())

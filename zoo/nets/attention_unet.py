@@ -20,14 +20,15 @@ class AttentionGate(nn.Module):
     """The additive gate: a weight between 0 and 1 for every pixel of a skip.
 
     Args:
-        channels: Channels of the skip, and of the signal that gates it.
+        channels: Channels of the skip.
+        signal: Channels of the signal that gates it.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, signal: int) -> None:
         super().__init__()
         inner = channels // 2
         self.encoded = ConvBNAct(channels, inner, 1, bias=True, act=None)
-        self.signal = ConvBNAct(channels, inner, 1, bias=True, act=None)
+        self.signal = ConvBNAct(signal, inner, 1, bias=True, act=None)
         self.act = nn.ReLU(inplace=True)
         self.weight = ConvBNAct(inner, 1, 1, bias=True, act=None)
 
@@ -47,7 +48,7 @@ class AttentionUNet(UNet):
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
         super().__init__(in_channels, num_classes)
-        self.gates = nn.ModuleList(AttentionGate(channels) for channels in (64, 128, 256, 512))
+        self.gates = nn.ModuleList(AttentionGate(width, width) for width in (64, 128, 256, 512))
 
     def skip(self, level: int, encoded: Tensor, upsampled: Tensor) -> Tensor:
         """The skip of a level, gated by the upsampled map of the decoder."""
