@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from benchmark.table_rules import table3_operations
 from results.published import published_table
-from zoo.nets.deeplabv3plus import XceptionBlock
+from zoo.nets.deeplabv3plus import Block
 from zoo.nets.mobilenetv3_miniseg import SqueezeExcite
 from zoo.registry import cards, create_model, get_card
 
@@ -68,9 +68,8 @@ def relu_as_function(network: nn.Module) -> nn.Module:
 
 
 def relu_of_blocks_twice(network: nn.Module) -> nn.Module:
-    for block in network.modules():
-        if isinstance(block, XceptionBlock):
-            block.act = next(each for each in block.body if isinstance(each, nn.ReLU))
+    for block in [each for each in network.modules() if isinstance(each, Block)]:
+        block.again = nn.ModuleList(each for each in block.branch if isinstance(each, nn.ReLU))
     return network
 
 

@@ -100,6 +100,7 @@ class DFN(nn.Module):
     year=2018,
     tags=("miniseg-table3",),
     rows=("miniseg-table3/DFN",),
+    overfit_steps=120,
     params=42_520_940,
     macs=40_766_616_624,
     encoder="encoder",

@@ -8,10 +8,10 @@ the size at the deepest, no decoder.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.blocks import ConvBNAct
+from zoo.corners import resize_corners
 from zoo.registry import register_model
 
 GROWTH = 40
@@ -94,10 +94,7 @@ class EDANet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits of the image's size."""
-        size = image.shape[-2:]
-        return F.interpolate(
-            self.head(self.body(image)), size=size, mode="bilinear", align_corners=True
-        )
+        return resize_corners(self.head(self.body(image)), like=image)
 
 
 @register_model(

@@ -174,6 +174,7 @@ class ENet(nn.Module):
     year=2016,
     tags=("demo", "miniseg-table3", "lightweight"),
     rows=("miniseg-table3/ENet",),
+    overfit_steps=80,
     params=363_197,
     macs=1_889_730_560,
     divisor=8,

@@ -116,6 +116,7 @@ class ESPNet(nn.Module):
     year=2018,
     tags=("miniseg-table3", "lightweight"),
     rows=("miniseg-table3/ESPNet",),
+    overfit_steps=120,
     params=345_573,
     macs=1_746_776_064,
     divisor=8,

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.blocks import ConvBNAct
+from zoo.corners import resize_corners
 from zoo.registry import register_model
 
 BRANCHES = 4
@@ -37,12 +38,6 @@ def norm_act(channels: int) -> nn.Sequential:
 def halved(x: Tensor) -> Tensor:
     """`x` average-pooled to half its size, rounded up."""
     return F.avg_pool2d(x, 3, stride=2, padding=1)
-
-
-def resized_to(x: Tensor, like: Tensor) -> Tensor:
-    """`x` at the size of `like`, bilinear with aligned corners as in the authors' code."""
-    size = like.shape[-2:]
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=True)
 
 
 class EESP(nn.Module):
@@ -131,7 +126,7 @@ class Pyramid(nn.Module):
         maps, pooled = [x], x
         for level in self.levels:
             pooled = halved(pooled)
-            maps.append(resized_to(level(pooled), x))
+            maps.append(resize_corners(level(pooled), x))
         return self.fuse(torch.cat(maps, dim=1))
 
 
@@ -176,10 +171,10 @@ class ESPNetv2(nn.Module):
         x4 = self.level4(self.down4(x3, halved(eighth)))
 
         x4 = self.narrow4(x4)
-        x3 = self.classes3(self.merge3(torch.cat([x3, resized_to(x4, x3)], dim=1)))
-        x2 = self.classes2(torch.cat([x2, resized_to(x3, x2)], dim=1))
-        x1 = self.classes1(torch.cat([x1, resized_to(x2, x1)], dim=1))
-        return resized_to(x1, image)
+        x3 = self.classes3(self.merge3(torch.cat([x3, resize_corners(x4, x3)], dim=1)))
+        x2 = self.classes2(torch.cat([x2, resize_corners(x3, x2)], dim=1))
+        x1 = self.classes1(torch.cat([x1, resize_corners(x2, x1)], dim=1))
+        return resize_corners(x1, image)
 
 
 @register_model(
@@ -190,6 +185,7 @@ class ESPNetv2(nn.Module):
     year=2018,
     tags=("demo", "miniseg-table3", "lightweight"),
     rows=("miniseg-table3/ESPNetv2",),
+    overfit_steps=110,
     params=335_850,
     macs=745_896_960,
     unused=("down?.eesp.act.weight",),

@@ -127,6 +127,7 @@ class PSPNet(nn.Module):
     year=2017,
     tags=("miniseg-table3",),
     rows=("miniseg-table3/PSPNet",),
+    overfit_steps=120,
     params=65_571_395,
     macs=257_308_279_808,
     encoder="encoder",
