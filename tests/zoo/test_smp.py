@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from zoo.contract import check_model
 from zoo.errors import CovbenchError
@@ -118,6 +120,14 @@ def test_weights_reach_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
         ("unet", "resnet34", "imagenet", 3, 2),
         ("unet", "resnet34", None, 3, 2),
     ]
+
+
+def test_a_file_of_weights_fills_the_encoder_of_any_network(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    given = create_model("smp:unet/resnet18").get_submodule("encoder").state_dict()
+    save_file(given, tmp_path / "encoder.safetensors")
+    network = create_model("smp:fpn/resnet18", weights=str(tmp_path / "encoder.safetensors"))
+    torch.testing.assert_close(dict(network.get_submodule("encoder").state_dict()), dict(given))
 
 
 def test_a_failing_download_is_an_error_before_training(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,7 +92,6 @@ def beside_unused_classifier(network: nn.Module) -> nn.Module:
 
 COUNTED: dict[str, Callable[[nn.Module], nn.Module]] = {
     "segnet": relu_as_function,
-    "edanet": relu_as_function,
     "deeplabv3plus": relu_of_blocks_twice,
     "dfn": resnet_twice_and_its_classifier,
     "encnet": lambda network: Both(network, nn.Linear(512, 2)),

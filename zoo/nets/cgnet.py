@@ -18,16 +18,13 @@ from torch import Tensor, nn
 
 from zoo.blocks import ConvBNAct, resize
 from zoo.errors import CovbenchError
+from zoo.light_blocks import halving, norm_act
 from zoo.registry import register_model
 
 EPS = 1e-3
 
 Layer = partial(ConvBNAct, act=nn.PReLU, eps=EPS)
-
-
-def norm_act(channels: int) -> nn.Sequential:
-    """Batch normalisation and PReLU."""
-    return nn.Sequential(nn.BatchNorm2d(channels, eps=EPS), nn.PReLU(channels))
+NormAct = partial(norm_act, eps=EPS)
 
 
 class Gate(nn.Module):
@@ -60,7 +57,7 @@ class LocalAndSurround(nn.Module):
         depthwise = partial(nn.Conv2d, channels, channels, 3, groups=channels, bias=False)
         self.local = depthwise(padding=1)
         self.surround = depthwise(padding=dilation, dilation=dilation)
-        self.post = norm_act(2 * channels)
+        self.post = NormAct(2 * channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """A map of the same size with twice the channels."""
@@ -130,21 +127,21 @@ class CGNet(nn.Module):
                 f"cgnet can't have {blocks2} and {blocks3} blocks in its stages.",
                 "Give blocks2 and blocks3 a value of 1 or more.",
             )
+        # Pooled from the image for each of the two, as the table's count has it.
+        self.pool2 = halving()
+        self.pool4 = halving(2)
         self.stem = nn.Sequential(Layer(in_channels, 32, stride=2), Layer(32, 32), Layer(32, 32))
-        self.pool = nn.AvgPool2d(3, stride=2, padding=1)
-        self.post1 = norm_act(32 + in_channels)
+        self.post1 = NormAct(32 + in_channels)
         self.stage2 = Stage(32 + in_channels, 64, blocks2, dilation=2, reduction=8)
-        self.post2 = norm_act(2 * 64 + in_channels)
+        self.post2 = NormAct(2 * 64 + in_channels)
         self.stage3 = Stage(2 * 64 + in_channels, 128, blocks3, dilation=4, reduction=16)
-        self.post3 = norm_act(2 * 128)
+        self.post3 = NormAct(2 * 128)
         self.head = nn.Conv2d(2 * 128, num_classes, 1, bias=False)
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits of the image's size."""
-        half = self.pool(image)
-        quarter = self.pool(half)
-        x = self.post1(torch.cat([self.stem(image), half], dim=1))
-        x = self.post2(torch.cat([*self.stage2(x), quarter], dim=1))
+        x = self.post1(torch.cat([self.stem(image), self.pool2(image)], dim=1))
+        x = self.post2(torch.cat([*self.stage2(x), self.pool4(image)], dim=1))
         x = self.post3(torch.cat(self.stage3(x), dim=1))
         height, width = image.shape[-2:]
         return resize(self.head(x), (height, width))

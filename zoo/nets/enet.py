@@ -36,8 +36,8 @@ class Initial(nn.Module):
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
-        self.conv = Layer(in_channels, INITIAL - in_channels, stride=2, bias=True, act=nn.PReLU)
         self.pool = nn.MaxPool2d(2)
+        self.conv = Layer(in_channels, INITIAL - in_channels, stride=2, bias=True, act=nn.PReLU)
 
     def forward(self, image: Tensor) -> Tensor:
         """Maps of half the image's size, the pooled image last."""
@@ -86,8 +86,8 @@ class Down(nn.Module):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         inner = out_channels // 4
-        self.extra = out_channels - in_channels
         self.pool = nn.MaxPool2d(2, return_indices=True)
+        self.extra = out_channels - in_channels
         self.branch = nn.Sequential(
             nn.Conv2d(in_channels, inner, 2, stride=2, bias=False),
             nn.BatchNorm2d(inner, eps=EPS),

@@ -22,17 +22,13 @@ from torch import Tensor, nn
 
 from zoo.blocks import ConvBNAct
 from zoo.corners import resize_corners
+from zoo.light_blocks import halving, norm_act
 from zoo.registry import register_model
 
 BRANCHES = 4
 """Parallel convolutions of an EESP, and groups of its 1x1 convolutions."""
 
 Layer = partial(ConvBNAct, act=nn.PReLU)
-
-
-def norm_act(channels: int) -> nn.Sequential:
-    """Batch normalisation and PReLU."""
-    return nn.Sequential(nn.BatchNorm2d(channels), nn.PReLU(channels))
 
 
 def halved(x: Tensor) -> Tensor:
@@ -91,12 +87,12 @@ class Down(nn.Module):
         self, in_channels: int, out_channels: int, limit: int, image_channels: int
     ) -> None:
         super().__init__()
+        self.pool = halving()
         self.eesp = EESP(in_channels, out_channels - in_channels, limit, stride=2)
         self.reinforce = nn.Sequential(
             Layer(image_channels, image_channels),
             ConvBNAct(image_channels, out_channels, 1, act=None),
         )
-        self.pool = nn.AvgPool2d(3, stride=2, padding=1)
         self.act = nn.PReLU(out_channels)
 
     def forward(self, x: Tensor, image: Tensor) -> Tensor:

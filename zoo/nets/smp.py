@@ -128,6 +128,8 @@ def card(name: str) -> Card:
         divisor=32,
         min_size=about.min_size,
         batch1=about.batch1 and trains_on_one_image(encoder),
+        encoder="encoder",
+        weights="those of segmentation-models-pytorch or timm, each under its own licence",
         source="pattern",
         module=__name__,
     )
@@ -174,8 +176,15 @@ def _build(
     return build_on(encoder, weights, architecture, make)
 
 
-def _register(name: str, params: int, macs: int) -> None:
-    """Register one network of the library by name, so that `all` holds it."""
+def _register(name: str, params: int, macs: int, licence: str) -> None:
+    """Register one network of the library by name, so that `all` holds it.
+
+    Args:
+        name: `smp:<architecture>/<encoder>`.
+        params: Its parameters with 3 channels and 2 classes.
+        macs: Its multiply-adds at 512x512.
+        licence: Whose the ImageNet weights of its encoder are at first, and their licence.
+    """
     architecture, _, encoder = name.removeprefix("smp:").partition("/")
     about = _ARCHITECTURES[architecture]
     register_model(
@@ -187,15 +196,18 @@ def _register(name: str, params: int, macs: int) -> None:
         params=params,
         macs=macs,
         encoder="encoder",
-        weights=f"{encoder} of segmentation-models-pytorch, trained on ImageNet",
+        weights=f"smp-hub/{encoder}.imagenet of huggingface.co; {licence}",
         divisor=32,
         min_size=about.min_size,
         batch1=about.batch1,
     )(partial(_build, architecture, encoder))
 
 
-_register("smp:unet/resnet34", 24_436_514, 31_293_702_144)
-_register("smp:unetplusplus/resnet34", 26_078_754, 73_572_286_464)
-_register("smp:fpn/resnet34", 23_155_522, 27_422_359_552)
-_register("smp:deeplabv3plus/resnet50", 26_677_842, 36_565_417_984)
-_register("smp:segformer/mit_b0", 3_714_658, 7_767_064_576)
+_TORCHVISION = "torchvision's first ones, BSD-3-Clause"
+_NVIDIA = "NVIDIA's, NVIDIA Source Code License (non-commercial)"
+
+_register("smp:unet/resnet34", 24_436_514, 31_293_702_144, _TORCHVISION)
+_register("smp:unetplusplus/resnet34", 26_078_754, 73_572_286_464, _TORCHVISION)
+_register("smp:fpn/resnet34", 23_155_522, 27_422_359_552, _TORCHVISION)
+_register("smp:deeplabv3plus/resnet50", 26_677_842, 36_565_417_984, _TORCHVISION)
+_register("smp:segformer/mit_b0", 3_714_658, 7_767_064_576, _NVIDIA)
