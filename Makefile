@@ -31,6 +31,9 @@ test: $(INSTALLED)  ## Run the tests
 slow: $(INSTALLED)  ## Run what takes long: learning, chaos
 	$(BIN)/python -m pytest -m slow
 
+learn: $(INSTALLED)  ## Train every network whose source changed until it beats the trivial ones
+	COVBENCH_DATA=$(DEMO_DATA) $(BIN)/python -m bench.learn
+
 lint: $(INSTALLED)  ## Check style (ruff) and types (mypy)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
