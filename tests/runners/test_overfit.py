@@ -22,7 +22,7 @@ SIZE = 64
 BEHIND_GATES = {
     "cgnet": "*.weigh.*",
     "raiunet": "attention.*",
-    "dfn": "attention.*.weigh.*",
+    "dfn": "*.weigh.*",
     "mobilenetv3-miniseg": "*.weigh.*",
     # Behind a ReLU on a convolution without batch norm.
     "lednet": "*.branches.*.2.0.weight",

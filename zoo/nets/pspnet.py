@@ -1,113 +1,79 @@
 """PSPNet: 65,571,395 parameters with 3 input channels and 2 classes.
 
 Paper: Zhao et al., "Pyramid Scene Parsing Network", arXiv 1612.01105. It stands for the row PSPNet
-of MiniSeg's Table III, whose count tells the variant: a ResNet-101 with the stride in the first
-1x1 of a block, pooling that rounds up, output stride 8 by dilation in every block of the last two
-stages, a head whose 3x3 has a bias, no padding and a PReLU of one parameter behind it, no
-auxiliary head.
+of MiniSeg's Table III. The row's counts tell what the paper leaves open: ResNet-101 with the plain
+7x7 stem, output stride 8, the stride in the first 1x1 convolution of a block (torchvision puts it
+in the 3x3 one), rates 2 and 4 in every block of the last two stages, max pooling that rounds up
+(512 pixels become 65), no batch normalisation in the pyramid's branches, a fusing 3x3 convolution
+with bias and without padding (65 become 63), a PReLU of one parameter behind it, and no auxiliary
+head. Logits are resized from there to the image without aligned corners, which keeps the middle of
+the image in its place.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from zoo.backbones import ResNetEncoder, load_resnet
-from zoo.blocks import ConvBNAct, resize
+from zoo.backbones import ResNetEncoder, resnet
+from zoo.blocks import resize
 from zoo.registry import register_model
 
-BINS = (1, 2, 3, 6)
-STAGES = ((64, 3, 1, 1), (128, 4, 2, 1), (256, 23, 1, 2), (512, 3, 1, 4))
-"""Inner channels, blocks, stride and dilation of each stage."""
 
-
-class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 and a shortcut, the stride in the first; layers are named as torchvision's.
-
-    Args:
-        in_channels: Channels in.
-        inner: Channels of the 3x3; four times as many come out.
-        stride: Stride of the first 1x1 and of the shortcut.
-        dilation: Dilation of the 3x3.
-    """
-
-    def __init__(self, in_channels: int, inner: int, stride: int, dilation: int) -> None:
-        super().__init__()
-        out = 4 * inner
-        self.conv1 = nn.Conv2d(in_channels, inner, 1, stride, bias=False)
-        self.bn1 = nn.BatchNorm2d(inner)
-        self.conv2 = nn.Conv2d(inner, inner, 3, padding=dilation, dilation=dilation, bias=False)
-        self.bn2 = nn.BatchNorm2d(inner)
-        self.conv3 = nn.Conv2d(inner, out, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(out)
-        self.relu = nn.ReLU(inplace=True)
-        self.downsample = (
-            ConvBNAct(in_channels, out, 1, stride=stride, act=None)
-            if stride > 1 or in_channels != out
-            else None
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps of four times the inner channels."""
-        shortcut = x if self.downsample is None else self.downsample(x)
-        x = self.relu(self.bn1(self.conv1(x)))
-        x = self.relu(self.bn2(self.conv2(x)))
-        return self.relu(self.bn3(self.conv3(x)) + shortcut)
-
-
-def early_stride_resnet101(in_channels: int, weights: str | None) -> ResNetEncoder:
-    """A ResNet-101 of output stride 8 whose blocks have their stride in the first 1x1.
-
-    Args:
-        in_channels: Channels of the image.
-        weights: "imagenet" for torchvision's weights, which have the same shapes but were trained
-            with the stride in the 3x3; None for random ones.
-    """
-    children: list[tuple[str, nn.Module]] = [
-        ("conv1", nn.Conv2d(in_channels, 64, 7, 2, 3, bias=False)),
-        ("bn1", nn.BatchNorm2d(64)),
-        ("relu", nn.ReLU(inplace=True)),
-        ("maxpool", nn.MaxPool2d(3, 2, 1, ceil_mode=True)),
-    ]
-    before = 64
-    for number, (inner, count, stride, dilation) in enumerate(STAGES, 1):
-        blocks = []
-        for index in range(count):
-            blocks.append(Bottleneck(before, inner, 1 if index else stride, dilation))
-            before = 4 * inner
-        children.append((f"layer{number}", nn.Sequential(*blocks)))
-    encoder = ResNetEncoder(OrderedDict(children))
-    if weights is not None:
-        load_resnet(encoder, 101, weights, in_channels)
+def backbone(in_channels: int, weights: str | None) -> ResNetEncoder:
+    """Torchvision's ResNet-101 of output stride 8 with the strides and rates of PSPNet's."""
+    encoder = resnet(101, in_channels, weights, output_stride=8)
+    layers: Any = encoder
+    layers.maxpool.ceil_mode = True
+    halving = layers.layer2[0]
+    halving.conv1.stride, halving.conv2.stride = (2, 2), (1, 1)
+    # torchvision's first block of a dilated stage still has the rate of the stage before.
+    for first, rate in ((layers.layer3[0], 2), (layers.layer4[0], 4)):
+        first.conv2.dilation = first.conv2.padding = (rate, rate)
     return encoder
 
 
 class PyramidPooling(nn.Module):
-    """The map beside its means over grids of 1, 4, 9 and 36 cells, each through a 1x1."""
+    """Means over grids of several sizes, projected and laid beside the map itself.
 
-    def __init__(self) -> None:
+    Args:
+        in_channels: Channels in; twice as many come out.
+        bins: Rows, and columns, of every grid.
+    """
+
+    def __init__(self, in_channels: int, bins: Sequence[int]) -> None:
         super().__init__()
-        self.branches = nn.ModuleList(
-            nn.Sequential(nn.AdaptiveAvgPool2d(bins), nn.Conv2d(2048, 512, 1, bias=False))
-            for bins in BINS
+        self.levels = nn.ModuleList(
+            nn.Sequential(
+                nn.AdaptiveAvgPool2d(size),
+                nn.Conv2d(in_channels, in_channels // len(bins), 1, bias=False),
+            )
+            for size in bins
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps `(N, 4096, H, W)`."""
+        """Maps `(N, 2 * in_channels, H, W)` at the size of `x`, the coarsest level first."""
         size = (x.shape[-2], x.shape[-1])
-        return torch.cat([x, *(resize(branch(x), size) for branch in self.branches)], dim=1)
+        return torch.cat([*(resize(level(x), size) for level in self.levels), x], dim=1)
 
 
 class PSPNet(nn.Module):
-    """ResNet-101, pyramid pooling, a 3x3 convolution."""
+    """ResNet-101 of output stride 8 under a pyramid of 1, 2, 3 and 6 bins.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Channels of the logits.
+        weights: "imagenet" for a pretrained backbone, None for a random one.
+    """
 
     def __init__(self, in_channels: int, num_classes: int, weights: str | None) -> None:
         super().__init__()
-        self.encoder = early_stride_resnet101(in_channels, weights)
+        self.encoder = backbone(in_channels, weights)
         self.head = nn.Sequential(
-            PyramidPooling(),
+            PyramidPooling(2048, (1, 2, 3, 6)),
             nn.Conv2d(4096, 512, 3),
             nn.BatchNorm2d(512),
             nn.PReLU(),
@@ -115,16 +81,16 @@ class PSPNet(nn.Module):
             nn.Conv2d(512, num_classes, 1),
         )
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Logits of the image's size."""
-        return resize(self.head(self.encoder(image)), (image.shape[-2], image.shape[-1]))
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits `(N, num_classes, H, W)`."""
+        return resize(self.head(self.encoder(x)), (x.shape[-2], x.shape[-1]))
 
 
 @register_model(
     "pspnet",
     paper="Pyramid Scene Parsing Network",
     reference="arXiv 1612.01105",
-    year=2017,
+    year=2016,
     tags=("miniseg-table3",),
     rows=("miniseg-table3/PSPNet",),
     overfit_steps=120,
@@ -132,10 +98,23 @@ class PSPNet(nn.Module):
     macs=257_308_279_808,
     encoder="encoder",
     weights="torchvision ResNet101_Weights.IMAGENET1K_V1, BSD-3-Clause",
-    notes="The code behind the row kept 105,344 parameters of the batch norms fixed; here they are "
-    "trained like all others. ImageNet weights are those of a ResNet-101 with the stride in its "
-    "3x3, as no others are published; the code behind the row took a ResNet-50's.",
+    notes="No auxiliary head. The implementation behind the table row froze the scales and shifts "
+    "of the backbone's batch norms (105,344 parameters with requires_grad False); here all "
+    "parameters are trained. The ImageNet weights fit by shape, but were trained with the stride "
+    "in the 3x3 convolutions and pooling that rounds down.",
 )
 def pspnet(in_channels: int, num_classes: int, *, weights: str | None = None) -> nn.Module:
-    """PSPNet on ResNet-101 at output stride 8, without an auxiliary head."""
+    """PSPNet on ResNet-101 at output stride 8.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Channels of the logits.
+        weights: "imagenet" for a pretrained backbone, None for a random one.
+
+    Returns:
+        The network.
+
+    Raises:
+        CovbenchError: The weights are unknown or can't be had.
+    """
     return PSPNet(in_channels, num_classes, weights)
