@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from results.published import published_table
+from results.published import method_of, published_table
 from zoo.errors import CovbenchError
 from zoo.registry import cards, get_card
 from zoo.selection import Row, select
@@ -63,7 +63,7 @@ def _rows_of(table: str) -> Choice:
         card = here.get(printed.get("network", ""))
         pretrained = printed.get("imagenet") == "yes"
         if card is None or (pretrained and "weights" not in card.options):
-            method = printed.get("method", printed.get("model", ""))
+            method = method_of(printed)
             missing.append(f"{method} (ImageNet)" if pretrained else method)
         else:
             rows.append(Row(card.name, (("weights", "imagenet"),) if pretrained else ()))
@@ -71,4 +71,4 @@ def _rows_of(table: str) -> Choice:
         raise CovbenchError(
             f"None of the networks of {table} is here.", "Tables with networks: miniseg-table3."
         )
-    return Choice(tuple(rows), missing=tuple(missing))
+    return Choice(tuple(dict.fromkeys(rows)), missing=tuple(missing))
