@@ -12,7 +12,7 @@ from reports.comparison import Comparison, Entry, compare
 from reports.frame import summarise, tidy
 from reports.standings import HEADINGS
 from reports.table import Cell, Column, Row, Table
-from results.published import PublishedTable, published_table
+from results.published import PublishedTable, method_of, published_table
 from results.record import RunRecord
 from zoo.errors import CovbenchError
 from zoo.registry import get_card
@@ -29,8 +29,8 @@ def against_tables(records: Iterable[RunRecord], name: str) -> list[Table]:
         name: The published table, such as `miniseg-table3`.
 
     Returns:
-        For each comparison a table of parameters and one of scores; comparisons without a network
-        of that table are left out.
+        For each comparison a table of parameters, if any are printed, and one of scores;
+        comparisons without a network of that table are left out.
 
     Raises:
         CovbenchError: There is no such table, or none of its networks has a run.
@@ -40,10 +40,9 @@ def against_tables(records: Iterable[RunRecord], name: str) -> list[Table]:
     for comparison in compare(records):
         matched = _matched(comparison, published)
         if matched:
-            tables += [
-                _params_table(comparison, published, matched),
-                _scores_table(comparison, published, matched),
-            ]
+            if "parameters_printed" in published.rows[0]:
+                tables.append(_params_table(comparison, published, matched))
+            tables.append(_scores_table(comparison, published, matched))
     if not tables:
         raise CovbenchError(
             f"No recorded network stands for a row of {name}.",
@@ -60,10 +59,17 @@ def _matched(comparison: Comparison, published: PublishedTable) -> Matched:
     found = []
     for entry in comparison.entries:
         spec = entry.records[0].spec
-        for table, _, method in (row.partition("/") for row in _row_names(spec.model)):
-            lines = published.method_rows(method) if table == published.name else []
-            if lines:
-                found.append((entry, method, _line(lines, entry)))
+        methods = [
+            method
+            for table, _, method in (row.partition("/") for row in _row_names(spec.model))
+            if table == published.name
+        ]
+        # Tables of ablations print no names: there the network's own joins.
+        lines = [line for method in methods for line in published.method_rows(method)]
+        lines = lines or published.network_rows(spec.model)
+        if lines:
+            line = _line(lines, entry)
+            found.append((entry, method_of(line), line))
     order = {id(line): place for place, line in enumerate(published.rows)}
     return sorted(found, key=lambda match: order[id(match[2])])
 

@@ -45,7 +45,15 @@ class PublishedTable:
 
     def method_rows(self, method: str) -> list[Mapping[str, str]]:
         """The rows of one method, in their order; none where the table lacks it."""
-        return [row for row in self.rows if row.get("method", row.get("model")) == method]
+        return [row for row in self.rows if method_of(row) == method]
+
+    def network_rows(self, network: str) -> list[Mapping[str, str]]:
+        """The rows that a network stands for when it segments the infection directly."""
+        return [
+            row
+            for row in self.rows
+            if row.get("network") == network and row.get("segmentation", _DIRECT) == _DIRECT
+        ]
 
     def print_params(self, method: str, count: int, printed: str) -> str:
         """A parameter count as this table would print it.
@@ -68,6 +76,7 @@ class PublishedTable:
         return f"{(Decimal(count) / divisor).quantize(number, ROUND_HALF_UP)}{unit}"
 
 
+_DIRECT = "infection (direct)"
 _MINISEG_SCORES = {
     "miou_percent": "miou_pooled",
     "sensitivity_percent": "sensitivity_slice",
@@ -81,6 +90,12 @@ _CHSNET_SCORES = {
 }
 _COUNTS = {"miniseg": 3, "chsnet": 5}
 """Tables of each paper."""
+
+
+def method_of(row: Mapping[str, str]) -> str:
+    """What a row is called: its method, model or mode; its network in tables that print none."""
+    names = ("method", "model", "mode", "network")
+    return next((row[name] for name in names if name in row), "")
 
 
 def published_names() -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from results.published import published_table
+from results.published import method_of, published_table
 from zoo.errors import CovbenchError
 from zoo.pretrained import check_word
 from zoo.registry import cards, get_card
@@ -66,8 +66,10 @@ def choose_rows(
     rows = [row for row in chosen if get_card(row.name).trainable]
     apart = [row.name for row in chosen if row not in rows]
     if not rows:
-        card = get_card(apart[0])
-        raise CovbenchError(f"{card.name} can't be trained by itself.", card.notes)
+        raise CovbenchError(
+            f"{apart[0]} can't be trained by itself.",
+            f"`covbench models {apart[0]}` says which networks it is joined of: train those.",
+        )
     scratch: list[str] = []
     if weights is not None:
         rows, scratch = _started_from(weights, rows)
@@ -110,17 +112,19 @@ def _rows_of(table: str) -> Choice:
         CovbenchError: No such table, or none of its networks is here.
     """
     here = cards()
-    rows, missing = [], []
+    rows, missing, apart = [], [], []
     for printed in published_table(table).rows:
         card = here.get(printed.get("network", ""))
         pretrained = printed.get("imagenet") == "yes"
         if card is None or (pretrained and "weights" not in card.options):
-            method = printed.get("method", printed.get("model", ""))
+            method = method_of(printed)
             missing.append(f"{method} (ImageNet)" if pretrained else method)
+        elif not card.trainable:
+            apart.append(card.name)
         else:
             rows.append(Row(card.name, (("weights", "imagenet"),) if pretrained else ()))
     if not rows:
         raise CovbenchError(
             f"None of the networks of {table} is here.", "Tables with networks: miniseg-table3."
         )
-    return Choice(tuple(rows), missing=tuple(missing))
+    return Choice(tuple(dict.fromkeys(rows)), missing=tuple(missing), apart=tuple(apart))

@@ -208,7 +208,8 @@ def _gradients(subject: Subject) -> str:
     for pattern in patterns:
         matched = [name for name in parameters if fnmatchcase(name, pattern)]
         used = [name for name in matched if name not in idle]
-        if used or not matched:
+        # With other options it need not hold: what was idle may have a use, or be gone.
+        if (used or not matched) and not subject.options:
             fault = f"covers what has a gradient: {_some(used)}" if used else "covers nothing"
             raise Broken(f"unused={pattern!r} on its card {fault}. Correct it.")
     loose = [name for name in idle if not any(fnmatchcase(name, each) for each in patterns)]

@@ -71,7 +71,7 @@ def spectral_pool(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _pool_rows(x: Tensor, pooled: int) -> Tensor:
     """Pool `(..., H, W)` to `(..., pooled, W)`."""
-    size = x.shape[-2]
+    size = int(x.shape[-2])  # torch.jit.trace makes tensors of sizes
     if size == pooled:
         return x
     cacheable = type(x) is Tensor

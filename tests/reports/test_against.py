@@ -153,3 +153,16 @@ def test_every_format_can_be_written() -> None:
         assert "ENet" in table.to_markdown()
         assert "ENet" in table.to_latex()
         assert "ENet" in table.to_csv()
+
+
+def test_an_ablation_prints_no_parameters_and_has_the_whole_network_too() -> None:
+    records = [*like_the_paper("miniseg"), *like_the_paper("miniseg-t1-single-branch")]
+    (scores,) = against_tables([*records, *like_the_paper("enet")], "miniseg-table1")
+    assert [row.label for row in scores.rows] == ["miniseg-t1-single-branch", "miniseg"]
+    assert shown(scores, "miniseg")["dice_percent_published"] == "75.63"
+    assert shown(scores, "miniseg-t1-single-branch")["dice_percent_published"] == "71.50"
+
+
+def test_a_network_of_another_table_is_called_as_the_ablation_calls_it() -> None:
+    (scores,) = against_tables(like_the_paper("raiunet"), "chsnet-table4")
+    assert shown(scores, "raiunet")["method"] == "BU+RIB+HP+SSD"

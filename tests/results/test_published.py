@@ -102,3 +102,45 @@ def test_unknown_table() -> None:
 def test_a_cell_without_a_unit_is_refused() -> None:
     with pytest.raises(ValueError, match="neither"):
         published_table("miniseg-table3").print_params("ENet", 1, "363.2")
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [("miniseg-table1", 5), ("miniseg-table2", 7), ("chsnet-table4", 4), ("chsnet-table5", 8)],
+)
+def test_every_row_of_an_ablation_has_its_network_and_the_network_its_tag(
+    name: str, lines: int
+) -> None:
+    from zoo.registry import cards
+
+    here = cards()
+    rows = published_table(name).rows
+    assert len(rows) == lines
+    for row in rows:
+        if row.get("segmentation") != "lungs":
+            assert name in here[row["network"]].tags
+
+
+@pytest.mark.parametrize("paper", ["miniseg-table1", "miniseg-table2", "chsnet-table4"])
+def test_cards_of_an_ablation_name_their_own_row(paper: str) -> None:
+    from zoo.registry import cards
+
+    table = published_table(paper)
+    named = [
+        (card.name, row.partition("/")[2])
+        for card in cards().values()
+        for row in card.rows
+        if row.startswith(f"{paper}/")
+    ]
+    assert named
+    for name, method in named:
+        (line,) = table.method_rows(method)
+        assert line["network"] == name
+
+
+def test_rows_of_a_network_are_those_of_direct_segmentation() -> None:
+    assert [row["mode"] for row in published_table("chsnet-table4").network_rows("chsnet-bu")] == [
+        "BU"
+    ]
+    assert published_table("chsnet-table5").network_rows("chsnet-bu") == []
+    assert len(published_table("miniseg-table1").network_rows("miniseg")) == 2

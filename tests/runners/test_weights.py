@@ -253,10 +253,10 @@ def released_state() -> dict[str, Tensor]:
 def test_released_names_are_converted(released_state: dict[str, Tensor], tmp_path: Path) -> None:
     path = saved(tmp_path / "MiniSeg_CrossVal9.pth", released_state)
     network, card = create_model("miniseg-83k"), get_card("miniseg-83k")
-    assert not any(key.startswith("stages") for key in released_state)
+    assert not any(key.startswith("encoder") for key in released_state)
     load_weights(network, path, card)
     theirs, own = released_state["long1.conv0.weight"], network.state_dict()
-    assert torch.equal(own["stages.0.second_down.pointwise.weight"], theirs)
+    assert torch.equal(own["encoder.stages.0.second_down.pointwise.weight"], theirs)
     torch.manual_seed(3)
     assert same(own, create_model("miniseg-83k").state_dict())
     with refused(path, "1 weights are missing"):

@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from benchmark.table_rules import table3_operations
 from zoo.blocks import ConvBNAct, resize
+from zoo.errors import CovbenchError, WeightsUnavailable
 from zoo.miniseg_blocks import AHSP, DecoderStep, DownsamplerBlock, FeatureFusion
 from zoo.nets.miniseg import Stage
+from zoo.nets.miniseg_83k import Stage as Stage83K
 from zoo.registry import create_model, get_card
 
 NAMES = ("miniseg", "miniseg-83k", "mobilenetv2-miniseg")
@@ -233,6 +237,55 @@ def test_released_weights_give_their_known_counts(shared: Path) -> None:
     # Exact on the CPU where it was measured; other kernels may tip a pixel at the boundary.
     assert (tp, fp, fn, tn) == pytest.approx((244_789, 84_986, 50_865, 4_862_240), abs=20)
     assert tp + fn == 295_654
+
+
+@pytest.mark.parametrize(
+    ("options", "groups"), [({}, {4}), ({"block": "single-branch", "paths": 1}, {2, 4})]
+)
+def test_a_quarter_of_24_channels_has_two_groups(options: dict[str, Any], groups: set[int]) -> None:
+    network = create_model("miniseg-83k", residual=False, **options)
+    dense = [m for m in network.encoder.modules() if isinstance(m, nn.Conv2d) and m.groups > 1]
+    assert {m.groups for m in dense if m.kernel_size == (1, 1)} == groups
+
+
+@pytest.mark.parametrize("block", ["ahsp", "multi-branch", "single-branch"])
+def test_miniseg_83k_with_one_path_is_the_encoder_of_its_main_blocks(block: str) -> None:
+    two, one = (create_model("miniseg-83k", block=block, paths=paths) for paths in (2, 1))
+    main = sum(count(stage.main_down) + count(stage.main) for stage in two.encoder.stages)
+    assert count(one.encoder) == main
+    assert count(one) - count(one.encoder) == count(two) - count(two.encoder)
+
+
+def test_miniseg_83k_without_its_residual() -> None:
+    stage = Stage83K(lambda *_, **__: nn.AvgPool2d(1), 2, 2, 3, residual=False)
+    stage.main_down, stage.second_down = nn.AvgPool2d(2), nn.MaxPool2d(2)
+    stage.second[0] = nn.Identity()
+    image = torch.randn(1, 2, 8, 8)
+    main, second = stage(image, image)
+    first, beside = nn.AvgPool2d(2)(image), nn.MaxPool2d(2)(image)
+    torch.testing.assert_close(second, first + 2 * beside)
+    torch.testing.assert_close(main, 2 * first + 3 * beside)  # (E + E') + E'', nothing added
+
+
+@pytest.mark.parametrize(("option", "value"), [("block", "asph"), ("paths", 3)])
+def test_miniseg_83k_refuses_what_it_does_not_know(option: str, value: object) -> None:
+    with pytest.raises(CovbenchError, match=str(value)):
+        create_model("miniseg-83k", **{option: value})
+
+
+# --- weights of the encoder --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["miniseg", "miniseg-83k"])
+def test_imagenet_weights_are_a_file_of_ones_own(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "encoder.safetensors"
+    theirs = create_model(name).encoder.state_dict()
+    save_file(dict(theirs), file)
+    torch.testing.assert_close(
+        dict(create_model(name, weights=str(file)).encoder.state_dict()), dict(theirs)
+    )
+    with pytest.raises(WeightsUnavailable, match="Nobody has published"):
+        create_model(name, weights="imagenet")
 
 
 # --- sizes, for every network with these parts -------------------------------------------------

@@ -2,7 +2,8 @@
 
 Paper: Punn, Agarwal, "CHS-Net: A Deep learning approach for hierarchical segmentation of COVID-19
 infected CT images", arXiv 2012.07079. It stands for the row RAIU-Net of that paper's Table III,
-one of the two networks of CHS-Net; with other options for the rows of its ablation, Table IV.
+one of the two networks of CHS-Net (`zoo.nets.chsnet`), and for the last row of its ablation, Table
+IV; the other rows are in `zoo.nets.chsnet_ablations`.
 
 What the paper leaves open, and the choice made here:
 
@@ -36,6 +37,7 @@ from zoo.spectral import spectral_pool
 
 Attention = Literal["relu", "sigmoid", "none"]
 Pooling = Literal["hybrid", "max"]
+WIDTHS = "20-40-80-160-320"
 
 
 class HybridPool(nn.Module):
@@ -55,7 +57,8 @@ class HybridPool(nn.Module):
         """The pooled map, `(N, channels, H // 2, W // 2)` or `(N, channels, H, W)`."""
         if self.halve:
             maximum = F.max_pool2d(x, 2)
-            spectral = spectral_pool(x, (x.shape[-2] // 2, x.shape[-1] // 2))
+            height, width = maximum.shape[-2:]
+            spectral = spectral_pool(x, (int(height), int(width)))
         else:
             maximum, spectral = F.max_pool2d(x, 3, stride=1, padding=1), x
         return self.mix(torch.cat((maximum, spectral), dim=1))
@@ -211,26 +214,47 @@ class RAIUNet(nn.Module):
         return self.head(x)
 
 
+def parse_widths(widths: str) -> list[int]:
+    """The channels of every level from an option such as 20-40-80.
+
+    Args:
+        widths: Numbers joined by hyphens.
+
+    Returns:
+        The numbers, two or more.
+
+    Raises:
+        CovbenchError: They are fewer, or one is no number from 2 on.
+    """
+    channels = [int(width) if width.strip().isdecimal() else 0 for width in widths.split("-")]
+    if len(channels) < 2 or min(channels) < 2:
+        raise CovbenchError(
+            f"widths={widths} make no U-Net.",
+            "Give at least two numbers of channels, each 2 or more, such as 20-40-80-160-320.",
+        )
+    return channels
+
+
 @register_model(
     "raiunet",
     paper="CHS-Net: A Deep learning approach for hierarchical segmentation of COVID-19 infected "
     "CT images",
     reference="arXiv 2012.07079",
     year=2020,
-    tags=("demo", "chsnet-table3"),
+    tags=("demo", "chsnet-table3", "chsnet-table4"),
     rows=("chsnet-table3/RAIU-Net",),
     params=4_157_428,
     macs=26_793_149_648,
     notes="The paper prints no widths: 20 to 320 meet its 4.2 million parameters. Eq. 11 is taken "
     "with all its filters, averaged; attention=relu is the text's word, sigmoid its symbol. "
     "Full-band spectral pooling is the identity, global spectral pooling the mean. "
-    "attention=none, pooling=max and inception_pooling=max give the ablation's rows.",
+    "The rows of the ablation are chsnet-bu, chsnet-bu-rib and chsnet-bu-rib-hp.",
 )
 def raiunet(
     in_channels: int,
     num_classes: int,
     *,
-    widths: str = "20-40-80-160-320",
+    widths: str = WIDTHS,
     attention: Attention = "relu",
     inception_pooling: Pooling = "hybrid",
     pooling: Pooling = "hybrid",
@@ -260,10 +284,5 @@ def raiunet(
     ):
         if value not in known:
             raise unknown(f"value of {option}", str(value), known, ", ".join(known))
-    channels = [int(width) if width.strip().isdecimal() else 0 for width in widths.split("-")]
-    if len(channels) < 2 or min(channels) < 2:
-        raise CovbenchError(
-            f"widths={widths} make no RAIU-Net.",
-            "Give at least two numbers of channels, each 2 or more, such as 20-40-80-160-320.",
-        )
+    channels = parse_widths(widths)
     return RAIUNet(in_channels, num_classes, channels, attention, inception_pooling, pooling)
