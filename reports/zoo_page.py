@@ -68,7 +68,8 @@ def _ordered(found: list[Card], tables: tuple[str, ...]) -> list[Card]:
 
 
 def _table(found: Iterable[Card]) -> str:
-    head = ("network", "shape", "parameters", "printed", "GMACs", "printed ", "ImageNet weights")
+    sizes = ("parameters", "printed", "GMACs", "operations printed")
+    head = ("network", "shape", *sizes, "ImageNet weights")
     lines = [head, ("---", "---", "---:", "---:", "---:", "---:", "---")]
     for card in found:
         params, operations = _printed(card)
@@ -101,6 +102,8 @@ def _remarks(found: Iterable[Card]) -> str:
     lines = []
     for card in sorted(found, key=lambda card: card.name):
         text = f"- **`{card.name}`** – {card.paper} ({card.reference}, {card.year})."
+        if card.rows:
+            text += f" Stands for {', '.join(card.rows)}."
         for extra in (card.published, card.notes):
             text += f" {extra.rstrip('.')}." if extra else ""
         lines.append(text)

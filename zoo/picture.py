@@ -34,7 +34,7 @@ def picture(card: Card) -> str:
     widths: list[int] = []
 
     def note(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
-        if output.ndim != 4 or min(output.shape[-2:]) < _SIZE // 2 ** len(BARS):
+        if output.ndim != 4 or min(output.shape[-2:]) < _SIZE >> len(BARS) - 1:
             return
         scales.append(round(math.log2(_SIZE / output.shape[-2])))
         widths.append(output.shape[1])
