@@ -22,8 +22,11 @@ from zoo.registry import cards
 from zoo.source import source_hash
 
 STORE = Path("results/learning")
-STEPS = (240, 1200)
-"""Steps of the first training and of the longer one."""
+STEPS = {False: (240, 1200), True: (120, 240)}
+"""Steps of the first training and of the longer one, for small and for large networks."""
+
+LARGE = 100_000_000_000
+"""Multiply-adds at 512x512 from which a network is large."""
 
 SETTINGS = ("class_weights=miniseg", "keep=none")
 METRIC = "dice_slice"
@@ -31,11 +34,9 @@ METRIC = "dice_slice"
 
 def main() -> int:
     """Train what is missing, then write the page; returns 1 where a run failed."""
-    train(names(), STEPS[0])
+    train([name for name in names() if name not in best_records()], 0)
     best = best_records()
-    weak = [name for name in names() if name not in best or not learned(best[name])]
-    if weak:
-        train(weak, STEPS[1])
+    train([name for name in best if not learned(best[name])], 1)
     best = best_records()
     (STORE / "README.md").write_text(page(best), encoding="utf-8")
     return int(any(name not in best for name in names()))
@@ -48,8 +49,16 @@ def names() -> list[str]:
     )
 
 
-def train(models: list[str], steps: int) -> None:
-    """Run the networks that have no record yet."""
+def train(models: list[str], stage: int) -> None:
+    """Run networks for the steps of the first (0) or the longer training (1)."""
+    known = cards()
+    for large, steps in STEPS.items():
+        chosen = [name for name in models if ((known[name].macs or 0) >= LARGE) == large]
+        if chosen:
+            _run(chosen, steps[stage])
+
+
+def _run(models: list[str], steps: int) -> None:
     command = [sys.executable, "-c", "from runners.cli import main; main()", "run"]
     command += ["--models", ",".join(models)]
     command += ["--protocol", "smoke", "--out", str(STORE), "--yes"]
@@ -120,24 +129,29 @@ def page(best: dict[str, RunRecord]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     weak = [record.spec.model for record in best.values() if not learned(record)]
     said = ", ".join(f"`{name}`" for name in sorted(weak)) or "none"
+    (first, longer), (first_large, longer_large) = STEPS[False], STEPS[True]
     return PAGE.format(
         trivial=100 * best_trivial(),
         count=len(best),
         weak=said,
         lines="\n".join(lines),
-        first=STEPS[0],
-        second=STEPS[1],
+        first=first,
+        longer=longer,
+        first_large=first_large,
+        longer_large=longer_large,
+        large=LARGE // 10**9,
     )
 
 
 PAGE = """# Every network learns
 
 What `make learn` found: each built-in network trained on the phantom (fold 1, seed 0, the protocol
-smoke with `max_steps={first}` and `class_weights=miniseg`) from random weights, and scored on the
-slices of patients that it never saw. Those that did not beat the best trivial predictor, a
-grey-value threshold with a mean Dice of {trivial:.2f} %, were trained again for {second} steps. The
-records are beside this page; a network is trained again only where its source changed. It says that
-a network is wired well enough to learn, and ranks nothing.
+smoke with `class_weights=miniseg` and more steps) from random weights, and scored on the slices of
+patients that it never saw. A network has {first} steps; one that does not beat the best trivial
+predictor, a grey-value threshold with a mean Dice of {trivial:.2f} %, is trained again for
+{longer}. Above {large} GMACs it is {first_large} and {longer_large} steps (two had more at first).
+The records are beside this page; a network is trained again only where its source changed. It says
+that a network is wired well enough to learn, and ranks nothing.
 
 {count} networks; below the threshold even so, in need of pretraining or more steps: {weak}.
 
