@@ -149,7 +149,7 @@ What `make learn` found: each built-in network trained on the phantom (fold 1, s
 smoke with `class_weights=miniseg` and more steps) from random weights, and scored on the slices of
 patients that it never saw. A network has {first} steps; one that does not beat the best trivial
 predictor, a grey-value threshold with a mean Dice of {trivial:.2f} %, is trained again for
-{longer}. Above {large} GMACs it is {first_large} and {longer_large} steps (two had more at first).
+{longer}. Above {large} GMACs it is {first_large} and {longer_large} steps (some had more at first).
 The records are beside this page; a network is trained again only where its source changed. It says
 that a network is wired well enough to learn, and ranks nothing.
 
