@@ -104,9 +104,10 @@ def best_trivial() -> float:
 
 
 def curve(record: RunRecord) -> str:
-    """The loss of a training over its epochs, in twelve bars."""
+    """The loss of a training over its epochs, in at most twelve bars."""
     losses = record.training.curve if record.training else ()
-    picked = [losses[round(i * (len(losses) - 1) / 11)] for i in range(12)] if losses else []
+    bars = min(12, len(losses))
+    picked = [losses[round(i * (len(losses) - 1) / max(bars - 1, 1))] for i in range(bars)]
     top = max(picked, default=1.0)
     return "".join(BARS[-1 - min(int(8 * loss / top), 7)] for loss in picked)
 
