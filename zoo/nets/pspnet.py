@@ -93,7 +93,7 @@ class PSPNet(nn.Module):
     year=2016,
     tags=("miniseg-table3",),
     rows=("miniseg-table3/PSPNet",),
-    overfit_steps=120,
+    overfit_steps=200,
     params=65_571_395,
     macs=257_308_279_808,
     encoder="encoder",
