@@ -22,6 +22,11 @@ def network_and_images(name: str) -> tuple[nn.Module, Tensor]:
     return create_model(name).eval(), torch.randn(1, 3, height, width)
 
 
+def deviation(found: Tensor, expected: Tensor) -> float:
+    """By the range of the logits: other kernels round otherwise, and a hundred layers add up."""
+    return float((found - expected).abs().max() / expected.abs().max())
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_exported_and_in_channels_last_it_gives_the_same(name: str) -> None:
     network, images = network_and_images(name)
@@ -31,8 +36,7 @@ def test_exported_and_in_channels_last_it_gives_the_same(name: str) -> None:
         torch.testing.assert_close(exported(images), expected, rtol=1e-4, atol=1e-4)
         turned = network.to(memory_format=torch.channels_last)
         found = turned(images.contiguous(memory_format=torch.channels_last))
-    # Other kernels round otherwise, and a hundred layers add up; by the range of the logits.
-    assert (found - expected).abs().max() < 1e-3 * expected.abs().max()
+    assert deviation(found, expected) < 1e-3
 
 
 @pytest.mark.slow
@@ -42,4 +46,4 @@ def test_compiled_it_gives_the_same(name: str) -> None:
     network, images = network_and_images(name)
     with torch.no_grad():
         expected = network(images)
-        torch.testing.assert_close(torch.compile(network)(images), expected, rtol=1e-3, atol=1e-3)
+        assert deviation(torch.compile(network)(images), expected) < 1e-3
