@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from benchmark.protocols import load_protocol
+from results.store import Store
 from runners.job import Job
 from runners.plan import Plan, Resources, make_plan
 from runners.progress import read_progress
@@ -91,9 +92,14 @@ def wait_until(true: Callable[[], bool], what: str, seconds: float = 120.0) -> N
 
 
 def trained(job: Job, steps: int) -> bool:
-    """Whether a run has done so many steps."""
+    """Whether a run has done so many steps.
+
+    Progress is written twice a second: a short training may be over before its steps are seen.
+    """
     progress = read_progress(job.folder)
-    return progress is not None and progress.phase == "training" and progress.done >= steps
+    if progress is None:
+        return Store(job.store).read(job.spec) is not None
+    return progress.phase == "evaluating" or progress.done >= steps
 
 
 def workers(driver: int | None = None) -> list[psutil.Process]:

@@ -88,7 +88,7 @@ def test_what_is_submitted_twice_is_run_once(
     data_root: Path,
 ) -> None:
     nets, executor = networks(1, 0.1), engine(2)
-    (job,) = nets.plan(tmp_path / "runs", data_root, "max_steps=5").todo
+    (job,) = nets.plan(tmp_path / "runs", data_root, "max_steps=40").todo
     executor.submit([job, job])
     executor.submit([job])
     assert states(executor) == {job.spec.id: "running"}
@@ -203,10 +203,10 @@ def test_a_terminated_worker_is_continued_to_the_same_result(
     data_root: Path,
 ) -> None:
     nets = networks(1, 0.05)
-    undisturbed = nets.plan(tmp_path / "undisturbed", data_root, "max_steps=40")
+    undisturbed = nets.plan(tmp_path / "undisturbed", data_root, "max_steps=80")
     assert complete(undisturbed, engine(1)).done == 1
 
-    plan = nets.plan(tmp_path / "runs", data_root, "max_steps=40")
+    plan = nets.plan(tmp_path / "runs", data_root, "max_steps=80")
     (job,) = plan.todo
 
     class Disturbing(LocalExecutor):

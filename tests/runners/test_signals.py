@@ -53,8 +53,8 @@ def test_a_signal_to_the_whole_group_is_no_failure(
 ) -> None:
     # Ctrl-C, the end of a batch job, and a terminal that is closed reach workers too.
     nets, out = slow_networks(tmp_path, 2, 0.1), tmp_path / "runs"
-    plan = nets.plan(out, data_root, "max_steps=20")
-    driver = start(nets, out, data_root, 20)
+    plan = nets.plan(out, data_root, "max_steps=60")
+    driver = start(nets, out, data_root, 60)
     wait_until(lambda: all(trained(job, 2) for job in plan.todo), "both to train")
     below = psutil.Process(driver.pid).children(recursive=True)
     os.killpg(driver.pid, number)
@@ -64,7 +64,7 @@ def test_a_signal_to_the_whole_group_is_no_failure(
     assert not list(out.rglob("record.json"))
     assert all(list(job.folder.glob("checkpoint-*.pt")) for job in plan.todo)
 
-    assert run_cli(arguments(nets, out, 20)) == 0
+    assert run_cli(arguments(nets, out, 60)) == 0
     records = load_records(out)
     assert [record.training and record.training.resumed for record in records] == [1, 1]
 
