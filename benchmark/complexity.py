@@ -27,16 +27,24 @@ class Cost(BaseModel):
     Attributes:
         params: Registered parameters.
         params_trainable: Those that a gradient may change.
-        macs: Multiply-adds in evaluation mode, by counter.
+        params_unused: Those that no output depends on; None where that was not looked at.
+        macs: Multiply-adds in evaluation mode, by counter; the first is the headline.
         input_size: Channels, height and width for which they were counted.
+        uncounted: Operators that no counter has a rule for, and their calls.
+        forward_bytes: Largest memory of activations in a forward pass without gradients.
+        saved_bytes: Memory of what a training pass keeps for its backward pass.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     params: int
     params_trainable: int
+    params_unused: int | None = None
     macs: dict[str, int]
     input_size: tuple[int, int, int]
+    uncounted: dict[str, int] = {}
+    forward_bytes: int | None = None
+    saved_bytes: int | None = None
 
 
 def measure_cost(
