@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import socket
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,6 +21,11 @@ def sha256_file(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_name(text: str) -> str:
+    """A text as a part of a file's name: letters, digits and `._=-` stay."""
+    return re.sub(r"[^A-Za-z0-9._=-]+", "-", text).strip("-.")[:80] or "row"
 
 
 @contextmanager

@@ -34,15 +34,15 @@ def covbench_version() -> str:
         return "not installed"
 
 
-def describe_code(model: nn.Module) -> Code:
-    """What program ran, and the class of network that it really built."""
+def describe_code(model: nn.Module | None = None) -> Code:
+    """What program ran, and the class of the one network that it built, if there was one."""
     commit, dirty = git_state()
     kind = type(model)
     return Code(
         version=covbench_version(),
         git_commit=commit,
         git_dirty=dirty,
-        network_class=f"{kind.__module__}.{kind.__qualname__}",
+        network_class="" if model is None else f"{kind.__module__}.{kind.__qualname__}",
     )
 
 

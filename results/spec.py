@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from results.files import file_name
 from zoo.selection import Row
 
 TRAINING_REVISION = 1
@@ -93,6 +94,5 @@ class RunSpec(BaseModel):
     @property
     def folder(self) -> str:
         """Relative folder of the run in a store; readable, and unique by the id's first 12."""
-        slug = re.sub(r"[^A-Za-z0-9._=-]+", "-", self.row).strip("-.")[:80] or "row"
         data = re.sub(r"[^A-Za-z0-9._-]+", "-", self.dataset).strip("-.")[:40]
-        return f"{slug}/{data}-fold{self.fold}-seed{self.seed}-{self.id[:12]}"
+        return f"{file_name(self.row)}/{data}-fold{self.fold}-seed{self.seed}-{self.id[:12]}"

@@ -7,10 +7,8 @@ import fcntl
 import os
 import signal
 import sys
-import threading
 import traceback
 from contextlib import suppress
-from multiprocessing import connection, parent_process
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
@@ -23,11 +21,9 @@ from runners.job import BUSY, INTERRUPTED, Job
 from runners.leftovers import sweep_temporaries
 from runners.progress import ProgressWriter
 from runners.run_one import run_one
+from runners.server import STOP_SIGNALS, end_with_driver
 from runners.train import Diverged, Interrupted
 from zoo.errors import CovbenchError, WeightsUnavailable
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What asks a program to end; the server of workers holds them back until `work` can answer."""
 
 LOG = "log.txt"
 _LOG_TAIL_BYTES = 4000
@@ -55,7 +51,7 @@ def work(job: Job) -> None:
     # Ctrl-C reaches the whole process group; the driver alone decides what to do about it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-    _end_with_driver()
+    end_with_driver(INTERRUPTED)
     if job.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(job.gpu)
     folder = job.folder
@@ -166,16 +162,3 @@ def _log_to(path: Path) -> None:
     os.close(handle)
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
-
-
-def _end_with_driver() -> None:
-    """End this process when its driver is gone, however that died."""
-    parent = parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        connection.wait([parent.sentinel])
-        os._exit(INTERRUPTED)
-
-    threading.Thread(target=watch, daemon=True).start()

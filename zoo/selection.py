@@ -61,12 +61,12 @@ def select(selection: str | Sequence[str]) -> list[Row]:
             missing, or nothing is left.
     """
     texts = [selection] if isinstance(selection, str) else selection
-    terms = [term for text in texts for term in _terms(text)]
-    if not terms:
+    found = [term for text in texts for term in terms(text)]
+    if not found:
         raise CovbenchError("The selection of models is empty.", "Name some, or write: all")
-    wanted = [term for term in terms if not term.startswith("!")] or ["all"]
+    wanted = [term for term in found if not term.startswith("!")] or ["all"]
     rows = {row: None for term in wanted for row in _rows(term)}
-    for term in terms:
+    for term in found:
         if term.startswith("!"):
             for row in _rows(term[1:].strip()):
                 gone = [row] if "[" in term else [each for each in rows if each.name == row.name]
@@ -74,7 +74,7 @@ def select(selection: str | Sequence[str]) -> list[Row]:
                     rows.pop(each, None)
     if not rows:
         raise CovbenchError(
-            f"The selection {','.join(terms)!r} leaves no model.", "Take away less: a term with !."
+            f"The selection {','.join(found)!r} leaves no model.", "Take away less: a term with !."
         )
     return list(rows)
 
@@ -84,8 +84,8 @@ def list_models(selection: str | Sequence[str] = "all") -> list[str]:
     return [row.label for row in select(selection)]
 
 
-def _terms(text: str) -> list[str]:
-    """Split at the commas outside brackets."""
+def terms(text: str) -> list[str]:
+    """The terms of a selection: what stands between the commas outside of brackets."""
     return [term for part in re.split(r",(?![^\[\]]*\])", text) if (term := part.strip())]
 
 

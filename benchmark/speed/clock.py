@@ -28,8 +28,8 @@ class Limits:
         passes: Least number of passes that are measured.
         width: The measurement ends when the 95 % interval of the median is narrower than this
             share of the median.
-        most_seconds: The longest that warm-up and measurement together may take; one pass of each
-            is always done.
+        most_seconds: The longest that warm-up and measurement together may take. One pass is
+            always done; where there is no time for a second one, it is the measurement.
     """
 
     warm_seconds: float = 3.0
@@ -57,11 +57,13 @@ def time_passes(run: Callable[[], object], limits: Limits) -> list[float]:
     """
     with _no_garbage_collection():
         end = time.perf_counter() + limits.most_seconds
-        _warm_up(run, limits, end)
+        warm = _warm_up(run, limits, end)
+        if time.perf_counter() + warm[-1] > end:  # there is no time for another pass
+            return warm[-1:]
         return _measure(run, limits, end)
 
 
-def _warm_up(run: Callable[[], object], limits: Limits, end: float) -> None:
+def _warm_up(run: Callable[[], object], limits: Limits, end: float) -> list[float]:
     """Run until both least amounts are reached and the speed no longer changes."""
     began = time.perf_counter()
     # The warm-up may take a third of the time; a slow network is measured all the same.
@@ -71,13 +73,13 @@ def _warm_up(run: Callable[[], object], limits: Limits, end: float) -> None:
     while True:
         times.append(_once(run))
         now = time.perf_counter()
-        if now >= latest:
-            return
+        if now + times[-1] > latest:
+            return times
         enough = len(times) >= limits.warm_passes and now - began >= limits.warm_seconds
-        if enough and len(times) % window == 0:
+        if enough and len(times) >= 2 * window and len(times) % window == 0:
             before, after = np.median(times[-2 * window : -window]), np.median(times[-window:])
             if abs(after - before) < _STEADY * before:
-                return
+                return times
 
 
 def _measure(run: Callable[[], object], limits: Limits, end: float) -> list[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -89,7 +89,22 @@ class Timing(BaseModel):
     flags: tuple[str, ...] = ()
 
 
-def summarise(rounds: Sequence[Sequence[float]], batch: int) -> dict[str, float | int | tuple]:
+class Facts(TypedDict):
+    """The fields of `Timing` that follow from the times alone."""
+
+    latency_ms: float
+    fps: float
+    p5_ms: float
+    p95_ms: float
+    p99_ms: float
+    low_ms: float
+    high_ms: float
+    n: int
+    round_medians_ms: tuple[float, ...]
+    flags: tuple[str, ...]
+
+
+def summarise(rounds: Sequence[Sequence[float]], batch: int) -> Facts:
     """What `Timing` says of the passes of all rounds.
 
     Args:
@@ -97,7 +112,7 @@ def summarise(rounds: Sequence[Sequence[float]], batch: int) -> dict[str, float 
         batch: Images in each pass.
 
     Returns:
-        The fields of `Timing` that follow from the times alone, `flags` included.
+        Median, percentiles, interval and flags.
     """
     milliseconds = [1e3 * np.asarray(each, dtype=float) for each in rounds]
     every = np.concatenate(milliseconds)

@@ -15,6 +15,7 @@ from zoo.errors import CovbenchError, unknown
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.tree import Tree
 
     from reports.table import Table
 
@@ -143,3 +144,10 @@ def messages() -> Console:
     from rich.console import Console
 
     return Console(stderr=True)
+
+
+def print_tree(tree: Tree) -> None:
+    """A tree on standard output, its lines never wrapped."""
+    from rich.console import Console
+
+    Console().print(tree, soft_wrap=True)

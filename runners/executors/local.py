@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 import time
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 
-import runners
 from runners.executors.base import RunState
 from runners.job import BUSY, INTERRUPTED, Job
-from runners.worker import STOP_SIGNALS, work
+from runners.server import exit_in_words, server_context, start_server
+from runners.worker import work
 
 _GRACE_SECONDS = 60.0
 """How long a worker may take to finish its step and write a checkpoint before it is killed."""
@@ -43,14 +38,7 @@ class LocalExecutor:
     """
 
     def __init__(self, slots: Sequence[int | None], preload: Iterable[str] = ()) -> None:
-        # Without it a user's ./benchmark.py would shadow ours in the server.
-        os.environ["PYTHONSAFEPATH"] = "1"
-        # Workers must run this very code, also where another checkout is the installed one.
-        here = str(Path(runners.__file__).parent.parent)
-        others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-        os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([here, *others]))
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["runners.worker", *preload])
+        self._context = server_context(["runners.worker", *preload])
         self._slots = dict(enumerate(slots))
         self._free = deque(self._slots)
         self._queue: deque[Job] = deque()
@@ -81,7 +69,7 @@ class LocalExecutor:
                 self._not_before[run_id] = time.monotonic() + _BUSY_RETRY_SECONDS
                 self._queue.append(running.job)
             else:
-                self._gone[run_id] = RunState("gone", _in_words(code), code)
+                self._gone[run_id] = RunState("gone", exit_in_words(code), code)
         self._fill()
         return {
             **self._gone,
@@ -120,34 +108,10 @@ class LocalExecutor:
                 continue
             slot = self._free.popleft()
             gpu = self._slots[slot]
-            _start_server()
+            start_server()
             process = self._context.Process(
                 target=work, args=(job.model_copy(update={"gpu": gpu}),), name=job.spec.title
             )
             process.start()
             self._running[job.spec.id] = _Running(job, process, slot)
         self._queue.extend(waiting)
-
-
-def _start_server() -> None:
-    """Start the server of workers, if need be, deaf to the signals that ask a program to end.
-
-    They may go to the whole process group (a terminal is closed, a batch job is stopped). Without
-    its server this process could not learn how its workers end.
-    """
-    resource_tracker.ensure_running()  # left to the server's start, it would lift the mask
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _in_words(code: int) -> str:
-    if code >= 0:
-        return f"ended with exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    return f"was ended by {name}"

@@ -1,0 +1,1 @@
+"""`covbench profile`: cost and speed of networks, each in processes of its own."""
