@@ -26,9 +26,11 @@ _FAR = 6.0
 _PADDING = 1.1
 _SWEEPS = 12
 
-# What a pixel costs: of a label over another or outside the axes, over a point; of a line inside
-# a label or a marker; of distance. A crossing of two lines costs as much as 40 pixels of distance.
-_OVERLAP, _OUTSIDE, _COVERED, _STRUCK, _TOUCHED, _CROSSED = 30.0, 60.0, 15.0, 6.0, 3.0, 40.0
+# What a pixel costs: of a label over another, outside the axes, over a marker; of a line inside a
+# label or a marker; of the curve inside a label. A pixel of distance costs 1.
+_OVERLAP, _OUTSIDE, _COVERED, _STRUCK, _TOUCHED, _CURVE = 30.0, 60.0, 15.0, 6.0, 3.0, 2.0
+# What it costs where two lines cross, and where a label stands nearer to another point.
+_CROSSED, _MISLEADING = 40.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,25 @@ class Point:
 
 
 @dataclass(frozen=True)
+class _Scene:
+    """A plot in pixels.
+
+    Attributes:
+        pixel: Pixels in a point of 1/72 inch.
+        frame: Left, bottom, right and top of the axes.
+        middles: Where the points are.
+        obstacles: Boxes that no label should cover: markers, error bars, other texts, the legend.
+        curve: The pieces of a line that no label should cover, from x, y to x, y.
+    """
+
+    pixel: float
+    frame: Array
+    middles: Array
+    obstacles: Array
+    curve: Array
+
+
+@dataclass(frozen=True)
 class _Places:
     """Where one label may stand, in pixels: a line for each place, the nearest first.
 
@@ -66,9 +87,15 @@ class _Places:
 
 
 def place_labels(
-    axis: Axes, points: Sequence[Point], renderer: RendererBase, size: float = 7.5
+    axis: Axes,
+    points: Sequence[Point],
+    renderer: RendererBase,
+    size: float = 7.5,
+    curve: Sequence[tuple[float, float]] = (),
 ) -> list[Annotation]:
-    """Name every point; a label that stands far from its point gets a thin line.
+    """Name every point.
+
+    A thin line leads to its point from a label that stands far away or nearer to another point.
 
     Each label in turn takes the place that costs least, the most crowded first; then each may move
     while that lessens the cost of all. The same points give the same places. Texts and the legend
@@ -79,27 +106,24 @@ def place_labels(
         points: The points.
         renderer: What measures the words.
         size: Font size in points.
+        curve: Corners of a line in the plot, in data coordinates, that labels should not cover.
 
     Returns:
         The labels in the order of the points.
     """
     if not points:
         return []
-    middles = axis.transData.transform([(point.x, point.y) for point in points])
     texts = [_text(axis, point, size) for point in points]
-    sizes = [_extent(text, renderer) for text in texts]
-    obstacles = _obstacles(axis, points, middles, renderer, [id(text) for text in texts])
-    pixel = axis.figure.dpi / 72
-    frame = np.asarray(axis.bbox.extents)
+    scene = _look(axis, points, renderer, texts, curve)
     places = [
-        _places(middle, extent, obstacles, frame, pixel)
-        for middle, extent in zip(middles, sizes, strict=True)
+        _places(middle, _extent(text, renderer), scene)
+        for middle, text in zip(scene.middles, texts, strict=True)
     ]
     labels = []
     for text, point, own, place in zip(texts, points, places, _choose(places), strict=True):
         text.remove()
         box = own.boxes[place]
-        offset = ((box[:2] + box[2:]) / 2 - own.lines[place, :2]) / pixel
+        offset = ((box[:2] + box[2:]) / 2 - own.lines[place, :2]) / scene.pixel
         far = bool((own.lines[place, :2] != own.lines[place, 2:]).any())
         labels.append(_text(axis, point, size, (float(offset[0]), float(offset[1])), far))
     return labels
@@ -137,11 +161,17 @@ def _extent(text: Annotation, renderer: RendererBase) -> Array:
     return np.array([box.width, box.height])
 
 
-def _obstacles(
-    axis: Axes, points: Sequence[Point], middles: Array, renderer: RendererBase, own: list[int]
-) -> Array:
-    """Boxes that no label should cover: markers, error bars, other texts, the legend."""
-    half = _MARKER * axis.figure.dpi / 72
+def _look(
+    axis: Axes,
+    points: Sequence[Point],
+    renderer: RendererBase,
+    own: Sequence[Annotation],
+    curve: Sequence[tuple[float, float]],
+) -> _Scene:
+    """Measure the plot without the labels themselves."""
+    pixel = axis.figure.dpi / 72
+    middles = axis.transData.transform([(point.x, point.y) for point in points])
+    half = _MARKER * pixel
     boxes = [[x - half, y - half, x + half, y + half] for x, y in middles]
     for point, (x, _) in zip(points, middles, strict=True):
         if point.spread:
@@ -149,43 +179,56 @@ def _obstacles(
             (_, low), (_, high) = axis.transData.transform(ends)
             boxes.append([x - half / 2, low, x + half / 2, high])
     legend = axis.get_legend()
-    others = [text for text in axis.texts if id(text) not in own]
+    others = [text for text in axis.texts if text not in own]
     for artist in [*others, *([legend] if legend is not None else [])]:
         boxes.append([float(each) for each in artist.get_window_extent(renderer).extents])
-    return np.array(boxes)
+    corners = axis.transData.transform(curve) if len(curve) > 1 else np.empty((1, 2))
+    return _Scene(
+        pixel=pixel,
+        frame=np.asarray(axis.bbox.extents),
+        middles=middles,
+        obstacles=np.array(boxes),
+        curve=np.hstack([corners[:-1], corners[1:]]),
+    )
 
 
-def _places(middle: Array, extent: Array, obstacles: Array, frame: Array, pixel: float) -> _Places:
+def _places(middle: Array, extent: Array, scene: _Scene) -> _Places:
     """All places of a label around its point, and what each costs by itself."""
-    half = extent / 2 + _PADDING * pixel
+    half = extent / 2 + _PADDING * scene.pixel
     centres, gaps = [], []
     for gap in _GAPS:
         number = 8 if gap < _FAR else 16 if gap < 40 else 32
         for angle in 2 * np.pi * np.arange(number) / number:
             way = np.array([np.cos(angle), np.sin(angle)]).round(9)
-            # The label touches a rounded frame around the marker: beside it, above it, diagonally.
-            centres.append(
-                middle + way * (_MARKER + gap) * pixel + np.sign(way) * half * _turn(way)
-            )
+            # So the label's nearest side or corner, not its middle, is a gap away from the marker.
+            beyond = np.sign(way) * half * np.minimum(1.0, np.abs(way) * np.sqrt(2))
+            centres.append(middle + way * (_MARKER + gap) * scene.pixel + beyond)
             gaps.append(gap)
     centre, gap_of = np.array(centres), np.array(gaps)
     boxes = np.hstack([centre - half, centre + half])
+    distances = _distances(boxes, scene.middles)
+    misleading = distances.min(axis=1) < _distances(boxes, middle[None, :])[:, 0] - 1e-6
+    led = (gap_of > _FAR) | misleading
     starts = np.broadcast_to(middle, centre.shape)
-    lines = np.hstack([starts, np.where((gap_of > _FAR)[:, None], centre, starts)])
-    inside = _shared(boxes, frame[None, :])[:, 0]
+    lines = np.hstack([starts, np.where(led[:, None], centre, starts)])
+    obstacles = scene.obstacles
     own = (obstacles[:, :2] <= middle).all(axis=1) & (middle <= obstacles[:, 2:]).all(axis=1)
     costs = (
-        gap_of * pixel
+        gap_of * scene.pixel
+        + _MISLEADING * misleading
         + _COVERED * _shared(boxes, obstacles).sum(axis=1)
-        + _OUTSIDE * (4 * half.prod() - inside)
+        + _OUTSIDE * (4 * half.prod() - _shared(boxes, scene.frame[None, :])[:, 0])
         + _TOUCHED * _length_inside(lines, obstacles[~own]).sum(axis=1)
+        + _CURVE * _length_inside(scene.curve, boxes).sum(axis=0)
     )
     return _Places(boxes, lines, costs)
 
 
-def _turn(way: Array) -> Array:
-    """How much of a label's half width and height lies beyond the point in a direction."""
-    return np.minimum(1.0, np.abs(way) * np.sqrt(2))
+def _distances(boxes: Array, points: Array) -> Array:
+    """From each box to each point; zero inside."""
+    below = boxes[:, None, :2] - points[None, :, :]
+    above = points[None, :, :] - boxes[:, None, 2:]
+    return np.linalg.norm(np.maximum(np.maximum(below, above), 0), axis=2)
 
 
 def _choose(places: Sequence[_Places]) -> list[int]:

@@ -63,16 +63,33 @@ def test_many_labels_in_clusters_do_not_collide(seed: int) -> None:
             assert index == number or shared(box, marker) < 0.1 * marker.width * marker.height
 
 
-def test_a_far_label_has_a_line_and_a_near_one_has_none() -> None:
+def test_a_label_has_a_line_where_it_is_far_or_nearer_to_another_point() -> None:
     points = [Point("alone", 1e8, 1e2), *(Point(f"near-{i}", 1e5, 1.0 + i / 50) for i in range(30))]
     axis, canvas = plot(points, (6, 6))
     labels = place_labels(axis, points, canvas.get_renderer())
     assert labels[0].arrow_patch is None
-    for label, point in zip(labels, points, strict=True):
-        box, (x, y) = words(label), axis.transData.transform((point.x, point.y))
-        gap = np.hypot(max(box.x0 - x, x - box.x1, 0), max(box.y0 - y, y - box.y1, 0))
-        assert (label.arrow_patch is None) == (gap < 16 * axis.figure.dpi / 72)
+    middles = axis.transData.transform([(point.x, point.y) for point in points])
+    for label, middle in zip(labels, middles, strict=True):
+        box = words(label)
+        low, high = np.array([box.x0, box.y0]), np.array([box.x1, box.y1])
+
+        def gap(point: np.ndarray, low: np.ndarray = low, high: np.ndarray = high) -> float:
+            return float(np.linalg.norm(point - np.clip(point, low, high)))
+
+        if label.arrow_patch is None:
+            assert gap(middle) < 16 * axis.figure.dpi / 72
+            assert gap(middle) <= min(map(gap, middles)) + 2
     assert any(label.arrow_patch is not None for label in labels)
+
+
+def test_labels_leave_a_curve_free() -> None:
+    points = [Point("first", 1e5, 1.0), Point("second", 1e6, 1.0), Point("third", 1e7, 1.0)]
+    axis, canvas = plot(points, (6, 3))
+    curve = [(point.x, point.y) for point in points]
+    ends = axis.transData.transform(curve)
+    for label in place_labels(axis, points, canvas.get_renderer(), curve=curve):
+        box = words(label)
+        assert not box.y0 < ends[0][1] < box.y1 or box.x0 > ends[2][0] or box.x1 < ends[0][0]
 
 
 def test_the_same_points_give_the_same_places() -> None:
