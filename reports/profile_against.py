@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from benchmark.speed.timing import Timing
 from reports.pareto import ENCODER
 from reports.profile_caption import WAYS, device, how_timed, image, modes, where_and_when
-from reports.profile_notes import failed
+from reports.profile_notes import failed, short
 from reports.profile_tables import decimals
 from reports.table import Cell, Column, Row, Table
 from results.machines import MachineProfile, ProfiledNetwork
@@ -60,23 +60,19 @@ def against_machine(profile: MachineProfile, other: MachineProfile) -> Table:
     timings = [_latencies(here, there) for here, there in pairs]
     digits = decimals(t.latency_ms for pair in timings for t in pair if t)
     columns = (
-        Column("latency_ms", "Latency here", unit="ms", digits=digits),
-        Column("latency_ms_there", "there", unit="ms", digits=digits),
-        Column("ratio", "here / there", digits=3),
+        Column("latency_ms", "Here", unit="ms", digits=digits),
+        Column("latency_ms_there", "There", unit="ms", digits=digits),
+        Column("ratio", "Ratio", digits=3),
         Column("flags", "Flags", style="text"),
     )
     rows, compared = [], []
     for (here, there), (mine, theirs) in zip(pairs, timings, strict=True):
         ratio = mine.latency_ms / theirs.latency_ms if mine and theirs else None
-        flags = [f"{flag} here" for flag in mine.flags] if mine else [f"{failed(here)} here"]
-        flags += (
-            [f"{flag} there" for flag in theirs.flags] if theirs else [f"{failed(there)} there"]
-        )
         cells = (
             Cell(mine.latency_ms if mine else None),
             Cell(theirs.latency_ms if theirs else None),
             Cell(ratio),
-            Cell(", ".join(flags) or None),
+            Cell(_flags((here, mine), (there, theirs))),
         )
         broken = [each for each, timing in ((here, mine), (there, theirs)) if timing is None]
         rows.append(Row(here.name, cells, status=failed(broken[0]) if broken else "done"))
@@ -108,6 +104,18 @@ def _latencies(
     here: ProfiledNetwork, there: ProfiledNetwork
 ) -> tuple[Timing | None, Timing | None]:
     return here.timing("latency"), there.timing("latency")
+
+
+def _flags(*sides: tuple[ProfiledNetwork, Timing | None]) -> str | None:
+    """What makes the two timings doubtful: on both machines, here, or there."""
+    here, there = (
+        timing.flags if timing else (short(failed(network)),) for network, timing in sides
+    )
+    both = [flag for flag in here if flag in there]
+    own = [f"{flag} here" for flag in here if flag not in both]
+    return (
+        ", ".join([*both, *own, *(f"{flag} there" for flag in there if flag not in both)]) or None
+    )
 
 
 def _why_not_comparable(profile: MachineProfile, other: MachineProfile) -> list[str]:
@@ -162,16 +170,16 @@ def against_published(profile: MachineProfile, table: PublishedTable) -> Table:
     way = "single" if any(each.timing("single") for each, _ in matched) else "latency"
     timings = [timing for each, _ in matched if (timing := each.timing(way))]
     columns = (
-        Column("method", "Published as", style="text"),
-        Column("fps_published", "Published", unit="images/s"),
-        Column("fps", "Measured", unit="images/s", digits=decimals(t.fps for t in timings)),
-        Column("ratio", "meas. / publ.", digits=3),
+        Column("method", "Published as", style="text", brief=False),
+        Column("fps_published", "Published"),
+        Column("fps", "Measured", digits=decimals(t.fps for t in timings)),
+        Column("ratio", "Ratio", digits=3),
         Column("flags", "Flags", style="text"),
     )
     rows, compared = [], []
     for network, line in matched:
         timing, printed = network.timing(way), float(line[FPS])
-        flags = ", ".join(timing.flags) if timing else failed(network)
+        flags = ", ".join(timing.flags) if timing else short(failed(network))
         cells = (
             Cell(method_of(line)),
             Cell(printed, text=line[FPS]),

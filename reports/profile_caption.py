@@ -27,9 +27,7 @@ MAC = "A MAC is one multiply-add: one multiplication with its addition."
 def device(profile: MachineProfile) -> str:
     """The GPU, or the processor with its threads."""
     env = profile.env
-    if env.device != "cpu":
-        return env.device
-    return f"{env.cpu}, {env.threads} thread{'s' if env.threads != 1 else ''}"
+    return env.device if env.device != "cpu" else f"{env.cpu}, {_number(env.threads, 'thread')}"
 
 
 def image(profile: MachineProfile) -> str:
@@ -47,10 +45,19 @@ def day(profile: MachineProfile) -> str:
     return profile.created[:10]
 
 
+def rounds(profile: MachineProfile) -> str:
+    """`3 rounds`."""
+    return _number(profile.rounds, "round")
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count != 1 else ''}"
+
+
 def where_and_when(profile: MachineProfile) -> str:
     """Machine, device, threads, software and date, in one sentence."""
     env = profile.env
-    threads = f", {env.threads} CPU threads" if env.device != "cpu" else ""
+    threads = f", {_number(env.threads, 'CPU thread')}" if env.device != "cpu" else ""
     cuda = f", CUDA {env.cuda}" if env.cuda else ""
     return (
         f"Measured on {profile.machine} ({device(profile)}{threads}) with "
@@ -60,8 +67,8 @@ def where_and_when(profile: MachineProfile) -> str:
 
 def how_timed(profile: MachineProfile, timings: Sequence[Timing]) -> list[str]:
     """Precision, rounds, drift, and whether the profile is quick, in sentences."""
-    rounds = f"{profile.rounds} round{'s' if profile.rounds != 1 else ''}"
-    sentences = [f"Timed in {rounds}, each in a process of its own, in {modes(timings)}."]
+    own = ", each in a process of its own" if profile.rounds != 1 else ""
+    sentences = [f"Timed in {rounds(profile)}{own}, in {modes(timings)}."]
     if profile.drift is not None and profile.reference:
         sentences.append(
             f"Within a round the median of {profile.reference}, the reference, drifted by up to "

@@ -9,10 +9,18 @@ from results.machines import MachineProfile, ProfiledNetwork
 _TOLERANCE = 1e-3
 """Relative difference of two counters that is worth a note."""
 
+_WIDTH = 30
+"""Letters of a failure that a cell holds."""
+
 
 def failed(network: ProfiledNetwork) -> str:
     """The status of a network that could not be measured."""
-    return f"failed ({' '.join((network.error or 'not measured').split())})"
+    return f"failed ({' '.join((network.error or 'not measured').split()).rstrip('.')})"
+
+
+def short(status: str) -> str:
+    """The status as a cell holds it; the notes give it in full."""
+    return status if len(status) <= _WIDTH else f"{status[: _WIDTH - 2].rstrip()}…)"
 
 
 def failures(profile: MachineProfile) -> list[str]:

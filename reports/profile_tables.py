@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from textwrap import shorten
 
 from benchmark.speed.timing import Timing
 from reports.profile_caption import (
@@ -14,13 +13,11 @@ from reports.profile_caption import (
     image,
     where_and_when,
 )
-from reports.profile_notes import counter_notes, failed, failures, uncounted
+from reports.profile_notes import counter_notes, failed, failures, short, uncounted
 from reports.table import Cell, Column, Row, Table
 from results.machines import MachineProfile, ProfiledNetwork
 
 _MIB = 1 / 2**20
-_WIDTH = 60
-"""Letters of a failure that a cell holds."""
 
 Value = float | int | str | None
 Field = tuple[Column, Callable[[ProfiledNetwork], Value]]
@@ -133,8 +130,7 @@ def speed_table(profile: MachineProfile) -> Table | None:
         if network.error or not network.timings:
             status = failed(network)
             # Beside the flags, since a failure can leave some ways timed; the notes say it in full.
-            text = shorten(status, _WIDTH, placeholder=" …)")
-            cells[-1] = Cell(", ".join(filter(None, (text, _flags(network)))))
+            cells[-1] = Cell(", ".join(filter(None, (short(status), _flags(network)))))
         rows.append(Row(network.name, tuple(cells), status=status))
     return Table(
         name=f"speed-{profile.machine}",
@@ -164,7 +160,7 @@ def _speed_fields(profile: MachineProfile) -> list[Field]:
     ]
     if profile.reference:
         column = Column("relative", f"× {profile.reference}")
-        fields.append((column, _of("latency", "relative")))
+        fields.append((column, lambda network: _relative(network, profile)))
     further: list[tuple[str, str, Column]] = [
         ("graph", "latency_ms", ms("graph_ms", "CUDA graph")),
         ("end-to-end", "latency_ms", ms("end_to_end_ms", "End to end")),
@@ -199,6 +195,13 @@ def _speed_fields(profile: MachineProfile) -> list[Field]:
 
 def _of(way: str, key: str) -> Callable[[ProfiledNetwork], Value]:
     return lambda network: getattr(network.timing(way), key, None)
+
+
+def _relative(network: ProfiledNetwork, profile: MachineProfile) -> Value:
+    timing = network.timing("latency")
+    if timing and timing.relative is None and network.name == profile.reference:
+        return 1.0
+    return timing.relative if timing else None
 
 
 def _rounds(network: ProfiledNetwork) -> Value:

@@ -18,6 +18,7 @@ from reports.profile_caption import (
     headline_counter,
     image,
     modes,
+    rounds,
     torch_version,
 )
 from results.machines import MachineProfile
@@ -165,9 +166,8 @@ def _legend(axis: Axes, profile: MachineProfile, networks: Sequence[_Network]) -
 
 def _title(profile: MachineProfile, way: str) -> str:
     timings = [timing for each in profile.networks if (timing := each.timing(way))]
-    rounds = f"{profile.rounds} round{'s' if profile.rounds != 1 else ''}"
     quick = ", quick" if profile.speed == "quick" else ""
     return (
         f"{profile.machine} ({device(profile)}), {torch_version(profile)}, {modes(timings)}, "
-        f"{rounds}{quick}, {day(profile)}\n{way}: {WAYS.get(way, way)}"
+        f"{rounds(profile)}{quick}, {day(profile)}\n{way}: {WAYS.get(way, way)}"
     )
