@@ -9,7 +9,7 @@ from results.machines import MachineProfile, ProfiledNetwork
 _TOLERANCE = 1e-3
 """Relative difference of two counters that is worth a note."""
 
-_WIDTH = 30
+_WIDTH = 22
 """Letters of a failure that a cell holds."""
 
 
