@@ -22,6 +22,9 @@ from benchmark.tensors import tensors_in
 _GEMM = {"cuda": (4096, 8192), "cpu": (1024, 1536)}
 """Sizes of the square matrices that are multiplied."""
 
+_CONV = {"cuda": (8, 512, 128), "cpu": (1, 256, 64)}
+"""Images, channels and size of a 3x3 convolution: its library may use wider instructions."""
+
 _COPY_BYTES = {"cuda": 1 << 30, "cpu": 1 << 28}
 _REPEATS = 5
 
@@ -36,7 +39,7 @@ class Operation:
 
 
 def measure_peaks(device: torch.device, precision: str) -> tuple[float, float]:
-    """The best that the device does: products of large matrices, and a large copy.
+    """The best that the device does: large matrix products and convolutions, and a large copy.
 
     Args:
         device: The device.
@@ -53,6 +56,11 @@ def measure_peaks(device: torch.device, precision: str) -> tuple[float, float]:
         out = torch.empty_like(one)
         seconds = _best(partial(torch.mm, one, other, out=out), device)
         macs = max(macs, size**3 / seconds)
+    images, channels, size = _CONV[device.type]
+    image = torch.randn(images, channels, size, size, device=device, dtype=dtype)
+    weight = torch.randn(channels, channels, 3, 3, device=device, dtype=dtype)
+    seconds = _best(partial(torch.conv2d, image, weight, padding=1), device)
+    macs = max(macs, images * 9 * channels**2 * size**2 / seconds)
     source = torch.empty(_COPY_BYTES[device.type] // 4, device=device)
     target = torch.empty_like(source)
     seconds = _best(lambda: target.copy_(source), device)
