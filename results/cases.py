@@ -23,12 +23,19 @@ COLUMNS = ("row", "model", "dataset", "protocol", "task", "fold", "seed", "run",
 _WORDS = ("id", "group", "status")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LeftOut:
-    """A run whose per-image scores can't be trusted or read, and why."""
+    """A run whose per-image scores can't be trusted or read, and why.
+
+    Attributes:
+        path: Its folder.
+        reason: Why.
+        spec: What was run; None where the record itself is damaged.
+    """
 
     path: Path
     reason: str
+    spec: RunSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,7 @@ def read_cases(root: Path, wanted: Callable[[RunSpec], bool] = lambda _: True) -
     records: dict[str, RunRecord] = {}
     left_out = []
     for path in sorted(root.rglob(RECORD)):
+        spec = None
         try:
             record = RunRecord.from_text(path.read_text(encoding="utf-8"))
             spec = record.spec
@@ -74,9 +82,10 @@ def read_cases(root: Path, wanted: Callable[[RunSpec], bool] = lambda _: True) -
                 continue
             own = _lines(record, (path.parent / CASES).read_bytes())
         except FileNotFoundError:
-            left_out.append(LeftOut(path.parent, f"it has no {CASES}"))
+            left_out.append(LeftOut(path.parent, f"it has no {CASES}", spec))
         except (OSError, ValueError, RecursionError) as error:
-            left_out.append(LeftOut(path.parent, " ".join(str(error).split())[:200]))
+            reason = " ".join(str(error).split())[:200]
+            left_out.append(LeftOut(path.parent, reason, spec))
         else:
             records[spec.id] = record
             lines += own
