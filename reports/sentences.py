@@ -42,9 +42,14 @@ class Shown:
         """Unit of a difference."""
         return "points" if self.metric.unit == "fraction" else self.metric.unit
 
-    def column(self, key: str, title: str, difference: bool = False) -> Column:
+    def column(self, key: str, title: str, difference: bool = False, brief: bool = True) -> Column:
         """A column of scores, or of differences."""
-        return Column(key, title, unit=self.step if difference else self.unit, scale=self.scale)
+        unit = self.step if difference else self.unit
+        return Column(key, title, unit=unit, scale=self.scale, brief=brief)
+
+    def end(self, key: str, title: str, brief: bool = True) -> Column:
+        """A column of one end of an interval; the unit stands in the column before."""
+        return Column(key, title, scale=self.scale, brief=brief)
 
     def span(self, interval: Interval) -> str:
         """Both ends: `95 % interval 10.10 to 19.50`."""
@@ -152,11 +157,12 @@ def means_sentence(
     )
 
 
-def difference_sentences(test: PairTest, shown: Shown) -> list[str]:
+def difference_sentences(test: PairTest, shown: Shown, resample_seeds: bool) -> list[str]:
     """The difference, whether it can be told from none, the test and its effect sizes."""
     difference, median = test.difference, test.median
     units = UNITS[test.unit]
-    method = f"{shown.span(difference)}; paired bootstrap over {test.n} {units}, 10,000 resamples"
+    drawn = f"{test.n} {units}" + (" and over seeds" if resample_seeds else "")
+    method = f"{shown.span(difference)}; paired bootstrap over {drawn}, 10,000 resamples"
     size = f"{shown.number(abs(difference.estimate))} {shown.step}"
     if difference.excludes_zero:
         positive = difference.estimate > 0

@@ -55,8 +55,9 @@ class Side:
 
     def __str__(self) -> str:
         has = f"{named('fold', self.folds)} with {named('seed', self.seeds)}"
-        if len(self.runs) < len(self.folds) * len(self.seeds):
-            has += f", {len(self.runs)} runs of these"
+        whole = len(self.folds) * len(self.seeds)
+        if len(self.runs) < whole:
+            has += f" ({len(self.runs)} of these {whole} runs)"
         return f"{self.label} has {has}"
 
 
