@@ -142,6 +142,10 @@ def bootstrap(
     out 0 in 5.8, 4.8, 4.8 and 5.0 % for 6, 10, 20 and 40 patients; percentiles alone in 14.8, 9.8,
     7.0 and 5.9 %, BCa in 14.4, 10.6, 7.2 and 6.2 % (2000 simulations each).
 
+    Where trainings of equal networks differ by their seed (standard deviation half of that of a
+    patient's scores), 2, 3 and 5 seeds that are averaged leave out 0 in 27, 19 and 15 %, Wilcoxon's
+    test gives p < 0.05 in 26, 18 and 14 %, and seeds that are drawn leave out 0 in 8, 4 and 4 %.
+
     Args:
         scores: Scores of images.
         resamples: How many resamples.

@@ -107,6 +107,7 @@ def pair_tests(
 
     Units in which both rows are equal keep half their rank on either side (`zero_method="zsplit"`).
     The correction is Holm's, over the pairs that are declared here: declare them before looking.
+    Seeds are averaged first: p is about new patients, for the networks as they were trained.
 
     Args:
         scores: Scores of images.
