@@ -37,7 +37,7 @@ def write_leaderboard(store_root: Path) -> Written:
         The tables and paths; nothing is written where there is no run yet.
     """
     _, tables = _read(store_root)
-    return Written(tables, _write_tables(tables, store_root, "leaderboard", TABLE_FORMATS))
+    return Written(tables, write_tables(tables, store_root, "leaderboard", TABLE_FORMATS))
 
 
 def write_report(
@@ -80,8 +80,8 @@ def write_report(
             f"There are no runs below {store_root}.", "Start some: covbench run --out FOLDER"
         )
     beside = tuple(against_tables(records, against)) if against else ()
-    paths = list(_write_tables(tables, out, "leaderboard", formats))
-    paths += _write_tables(beside, out, f"against-{against}", formats)
+    paths = list(write_tables(tables, out, "leaderboard", formats))
+    paths += write_tables(beside, out, f"against-{against}", formats)
     drawn = [each for each in ("png", "pdf") if each in formats]
     if drawn and (figure := leaderboard_figure(tables)) is not None:
         for each in drawn:
@@ -105,9 +105,20 @@ def _read(store_root: Path) -> tuple[list[RunRecord], tuple[Table, ...]]:
     return records, tuple(tables)
 
 
-def _write_tables(
+def write_tables(
     tables: Sequence[Table], folder: Path, name: str, formats: Collection[str]
 ) -> tuple[Path, ...]:
+    """Write tables into one file a format.
+
+    Args:
+        tables: The tables, in their order.
+        folder: Where the files go.
+        name: Their name, without its ending.
+        formats: Which of `TABLE_FORMATS` to write; others are passed over.
+
+    Returns:
+        The paths; nothing is written where there is no table.
+    """
     if not tables:
         return ()
     texts = {

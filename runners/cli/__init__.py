@@ -11,6 +11,7 @@ import typer
 
 from runners.cli import (
     check,
+    compare,
     data,
     doctor,
     evaluate,
@@ -38,6 +39,7 @@ app.command("run")(run.run)
 app.command("status")(status.status)
 app.command("evaluate")(evaluate.evaluate)
 app.command("report")(report.report)
+app.command("compare")(compare.compare)
 app.command("models")(listing.models)
 app.command("datasets")(listing.datasets)
 app.command("protocols")(listing.protocols)

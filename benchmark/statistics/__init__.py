@@ -1,0 +1,36 @@
+"""What differences between networks are worth: patients resampled, paired tests, ranks."""
+
+from benchmark.statistics.bootstrap import Bootstrap, Interval, bootstrap
+from benchmark.statistics.ranks import kendall_tau, ranks
+from benchmark.statistics.scores import Scores, Unit, UnitScores, unit_scores
+from benchmark.statistics.significance import (
+    Friedman,
+    PairTest,
+    friedman,
+    holm,
+    pair_tests,
+    rank_biserial,
+)
+from benchmark.statistics.standings import Agreement, Standing, agreement, standings
+
+__all__ = [
+    "Agreement",
+    "Bootstrap",
+    "Friedman",
+    "Interval",
+    "PairTest",
+    "Scores",
+    "Standing",
+    "Unit",
+    "UnitScores",
+    "agreement",
+    "bootstrap",
+    "friedman",
+    "holm",
+    "kendall_tau",
+    "pair_tests",
+    "rank_biserial",
+    "ranks",
+    "standings",
+    "unit_scores",
+]

@@ -1,0 +1,129 @@
+"""Per-image scores of a store's runs as one long table, each file checked against its record."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from results.record import RunRecord
+from results.spec import RunSpec, sha256
+from results.store import RECORD
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CASES = "cases.csv"
+COLUMNS = ("row", "model", "dataset", "protocol", "task", "fold", "seed", "run", "id", "group")
+"""What a line is about; the columns of `cases.csv` follow. `run` is the id of the run."""
+_WORDS = ("id", "group", "status")
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """A run whose per-image scores can't be trusted or read, and why.
+
+    Attributes:
+        path: Its folder.
+        reason: Why.
+        spec: What was run; None where the record itself is damaged.
+    """
+
+    path: Path
+    reason: str
+    spec: RunSpec | None = None
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Per-image scores.
+
+    Attributes:
+        frame: A line for each test image of each run: `COLUMNS`, then those of `cases.csv`;
+            NaN where a score is undefined.
+        records: The records of these runs.
+        left_out: Runs that are not among them.
+    """
+
+    frame: pd.DataFrame
+    records: tuple[RunRecord, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def read_cases(root: Path, wanted: Callable[[RunSpec], bool] = lambda _: True) -> Cases:
+    """Read the per-image scores of a store.
+
+    A file is used only where its SHA-256 is the one in its record. A run counts once, however
+    often it was copied.
+
+    Args:
+        root: The folder of the records.
+        wanted: Which runs to read; all by default.
+
+    Returns:
+        The scores, in the order of the records' paths, and what was left out: damaged records,
+        and runs whose file is missing, altered, or not that of the record.
+    """
+    import pandas as pd
+
+    lines: list[dict[str, Any]] = []
+    records: dict[str, RunRecord] = {}
+    left_out = []
+    for path in sorted(root.rglob(RECORD)):
+        spec = None
+        try:
+            record = RunRecord.from_text(path.read_text(encoding="utf-8"))
+            spec = record.spec
+            if spec.id in records or not wanted(spec):
+                continue
+            own = _lines(record, (path.parent / CASES).read_bytes())
+        except FileNotFoundError:
+            left_out.append(LeftOut(path.parent, f"it has no {CASES}", spec))
+        except (OSError, ValueError, RecursionError) as error:
+            reason = " ".join(str(error).split())[:200]
+            left_out.append(LeftOut(path.parent, reason, spec))
+        else:
+            records[spec.id] = record
+            lines += own
+    columns = dict.fromkeys((*COLUMNS, *(name for line in lines for name in line)))
+    frame = pd.DataFrame(lines, columns=list(columns))
+    return Cases(frame, tuple(records.values()), tuple(left_out))
+
+
+def _lines(record: RunRecord, content: bytes) -> list[dict[str, Any]]:
+    """The lines of one run.
+
+    Raises:
+        ValueError: The file is not the one that the record was written with.
+    """
+    expected = record.files.get(CASES)
+    if expected is None:
+        raise ValueError(f"its record names no {CASES}")
+    if sha256(content) != expected:
+        raise ValueError(f"{CASES} doesn't match the SHA-256 in its record")
+    spec = record.spec
+    shared = {
+        "row": spec.row,
+        "model": spec.model,
+        "dataset": spec.dataset,
+        "protocol": spec.protocol,
+        "task": spec.task,
+        "fold": spec.fold,
+        "seed": spec.seed,
+        "run": spec.id,
+    }
+    return [
+        {**shared, **{name: _value(name, text) for name, text in line.items()}}
+        for line in csv.DictReader(io.StringIO(content.decode("utf-8"), newline=""))
+    ]
+
+
+def _value(name: str, text: str) -> float | str:
+    """A field as it was written: words as they are, numbers to the last digit."""
+    if name in _WORDS:
+        return text
+    return float(text) if text else math.nan

@@ -1,0 +1,167 @@
+"""`covbench compare`: two rows, two stores or two protocols, image by image."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runners.cli import options
+from zoo.errors import CovbenchError
+
+if TYPE_CHECKING:
+    from benchmark.metrics import Metric
+    from reports.chosen import Place
+    from reports.sides import Side
+    from reports.table import Table
+    from results.spec import RunSpec
+
+
+def compare(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="A B",
+            help="Two rows of a store, or two folders of records; with --protocols, rows.",
+            show_default=False,
+        ),
+    ] = None,
+    from_: Annotated[Path, typer.Option("--from", help="Folder of the records.")] = Path("runs"),
+    metric: Annotated[
+        str,
+        typer.Option(help="What is compared: dice, hd95_px (means of patients), dice_slice, ..."),
+    ] = "dice",
+    data: Annotated[
+        str | None, typer.Option("--data", "-d", help="Which dataset, where there are several.")
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option("--protocol", "-p", help="Which protocol, where there are several."),
+    ] = None,
+    protocols: Annotated[
+        str | None,
+        typer.Option(help="Two protocols, P1,P2: the ranks of all rows under both."),
+    ] = None,
+    models: Annotated[
+        str | None, typer.Option("--models", "-m", help="The row by which two stores are compared.")
+    ] = None,
+    folds: Annotated[
+        str | None, typer.Option("--folds", "--fold", help="Only these folds: 1-5 or 1,3.")
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option("--seeds", "--seed", help="Only these seeds: 0-2.")
+    ] = None,
+    resample_seeds: Annotated[
+        bool, typer.Option("--resample-seeds", help="Intervals for new trainings, too.")
+    ] = False,
+    to: Annotated[
+        Path | None, typer.Option(help="Folder for compare.md, .tex and .csv.", show_default=False)
+    ] = None,
+    as_json: options.Json = False,
+) -> int:
+    """Compare two networks, stores or protocols by patient: intervals, test, effect size."""
+    words = tuple(names or ())
+    chosen = options.parse_numbers(folds, "fold", 1), options.parse_numbers(seeds, "seed", 0)
+    if to is not None:
+        options.check_writable(to)
+    from reports.compare import pair_tables
+    from reports.sides import metric_named
+
+    wanted = metric_named(metric)
+
+    def keep(spec: RunSpec) -> bool:
+        both = zip((spec.fold, spec.seed), chosen, strict=True)
+        return all(given is None or own in given for own, given in both)
+
+    def read(folder: Path) -> list[Place]:
+        return _places(folder, keep, data, None if protocols is not None else protocol)
+
+    if protocols is not None:
+        tables = _protocols(read(from_), protocols, words, wanted, resample_seeds)
+    else:
+        tables = pair_tables(
+            *_sides(words, from_, models, read), wanted, resample_seeds=resample_seeds
+        )
+    _show(tables, to, as_json)
+    return 0
+
+
+def _places(
+    folder: Path, keep: Callable[[RunSpec], bool], data: str | None, protocol: str | None
+) -> list[Place]:
+    """What a folder of records holds."""
+    if not folder.is_dir():
+        raise CovbenchError(
+            f"There is no folder {folder}.", "Give the folder of a `covbench run` with --from."
+        )
+    from reports.chosen import places_of
+    from results.cases import read_cases
+
+    return places_of(read_cases(folder, keep), folder, data, protocol)
+
+
+def _sides(
+    words: Sequence[str], folder: Path, row: str | None, read: Callable[[Path], list[Place]]
+) -> tuple[Side, Side]:
+    """The two rows, or the row of two stores, that the words name."""
+    from reports.chosen import two_rows, two_stores
+
+    if len(words) == 2 and all(Path(word).is_dir() for word in words):
+        one, other = (Path(word) for word in words)
+        return two_stores(read(one), read(other), (one, other), row)
+    if len(words) == 2 and row is None:
+        return two_rows(read(folder), words[0], words[1])
+    raise CovbenchError(
+        "What is compared with what?",
+        "Name two rows of a store (covbench compare miniseg unet --from runs), two folders of "
+        "records (and --models ROW), or --protocols P1,P2.",
+    )
+
+
+def _protocols(
+    places: Sequence[Place],
+    protocols: str,
+    rows: Sequence[str],
+    metric: Metric,
+    resample_seeds: bool,
+) -> list[Table]:
+    """The ranking under two protocols, after the tables of the rows that are named."""
+    from reports.chosen import two_protocols
+    from reports.compare import pair_tables
+    from reports.ranking import protocol_sides, ranking_table
+
+    names = options.split_commas([protocols])
+    if len(names) != 2:
+        raise CovbenchError(
+            f"--protocols names {len(names)} protocols.", "Name two: --protocols P1,P2"
+        )
+    one, other = two_protocols(places, names[0], names[1])
+    tables = []
+    for row in rows:
+        sides = protocol_sides(one, other, row)
+        tables += pair_tables(*sides, metric, resample_seeds=resample_seeds)
+    return [*tables, ranking_table(one, other, metric, resample_seeds=resample_seeds)]
+
+
+def _show(tables: Sequence[Table], to: Path | None, as_json: bool) -> None:
+    """Print the tables, with their sentences wherever they go, and write the files."""
+    if as_json:
+        options.print_json(
+            {"table": table.title, **row, "caption": table.caption, "notes": list(table.notes)}
+            for table in tables
+            for row in table.to_objects()
+        )
+    else:
+        options.print_tables(tables)
+        if sys.stdout.isatty():  # a table in a terminal has no caption
+            for table in tables:
+                print("\n".join([table.caption, *(f"- {note}" for note in table.notes), ""]))
+    if to is not None:
+        from reports.leaderboard import TABLE_FORMATS, write_tables
+
+        paths = write_tables(tables, to, "compare", TABLE_FORMATS)
+        names = ", ".join(map(str, paths))
+        options.messages().print(f"Written: {names}", highlight=False, soft_wrap=True)
