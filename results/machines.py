@@ -107,11 +107,17 @@ def find_profile(name: str) -> MachineProfile:
     """
     if name.endswith(".json"):
         return read_profile(Path(name))
-    found = [each for each in machine_names() if each == name or each.startswith(f"{name}-")]
-    if not found:
+    found = newest_profile(name)
+    if found is None:
         known = machine_names()
         raise unknown("machine", name, known, ", ".join(known) or "none; a profile's .json")
-    return _shipped(found[-1])
+    return found
+
+
+def newest_profile(name: str) -> MachineProfile | None:
+    """The newest shipped profile whose name is or begins with a machine's name, or None."""
+    found = [each for each in machine_names() if each == name or each.startswith(f"{name}-")]
+    return _shipped(found[-1]) if found else None
 
 
 @cache

@@ -17,6 +17,7 @@ from runners.cli import (
     evaluate,
     listing,
     new,
+    profile,
     report,
     run,
     status,
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("status")(status.status)
 app.command("evaluate")(evaluate.evaluate)
+app.command("profile")(profile.profile)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("models")(listing.models)

@@ -147,7 +147,10 @@ def messages() -> Console:
 
 
 def print_tree(tree: Tree) -> None:
-    """A tree on standard output, its lines never wrapped."""
+    """A tree on standard output: fitted to a terminal, whole lines elsewhere."""
     from rich.console import Console
 
-    Console().print(tree, soft_wrap=True)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=300)
+    console.print(tree)

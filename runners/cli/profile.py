@@ -133,6 +133,28 @@ def _formats(text: str) -> tuple[str, ...]:
     return tuple(wanted)
 
 
+def _print_positions(
+    found: MachineProfile, targets: Sequence[Target], among: MachineProfile | None
+) -> None:
+    """Where networks stand among others: the user's own always, all of them where it is asked."""
+    from reports.pareto import position
+    from results.machines import newest_profile
+    from zoo.registry import cards
+
+    others = among or newest_profile(found.machine)
+    for target in targets:
+        network = found.network(target.label)
+        if network is None or network.cost is None or not (target.plugin or among):
+            continue
+        print()
+        if others is not None:
+            place = position(network, others, session=found)
+        else:
+            built_in = {n: card for n, card in cards().items() if card.source == "built-in"}
+            place = position(network, built_in)
+        print("\n".join(place.words()))
+
+
 @dataclass(frozen=True)
 class _Beside:
     """What the measured profile is set beside."""

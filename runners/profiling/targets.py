@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmark.speed.ways import Setting
-
 from benchmark.subject import ENCODER, Subject, build_subject
 from zoo.errors import CovbenchError
 from zoo.plugins import is_file, load
