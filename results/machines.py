@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -115,8 +116,9 @@ def find_profile(name: str) -> MachineProfile:
 
 
 def newest_profile(name: str) -> MachineProfile | None:
-    """The newest shipped profile whose name is or begins with a machine's name, or None."""
-    found = [each for each in machine_names() if each == name or each.startswith(f"{name}-")]
+    """The newest shipped profile of a machine, or the one of that whole name; else None."""
+    dated = re.compile(re.escape(name) + r"-\d{4}-\d\d-\d\d")
+    found = [each for each in machine_names() if each == name or dated.fullmatch(each)]
     return _shipped(found[-1]) if found else None
 
 

@@ -8,18 +8,19 @@ import os
 import signal
 import sys
 import traceback
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
 import torch
 
+from benchmark.speed.lock import training
 from results.record import Failure, Status, now
 from results.store import Store
 from runners.job import BUSY, INTERRUPTED, Job
 from runners.leftovers import sweep_temporaries
-from runners.progress import ProgressWriter
+from runners.progress import Progress, ProgressWriter
 from runners.run_one import run_one
 from runners.server import STOP_SIGNALS, end_with_driver
 from runners.train import Diverged, Interrupted
@@ -79,8 +80,10 @@ def _run(job: Job, stop: _StopFlag) -> int:
     import cv2
 
     cv2.setNumThreads(job.threads)
+    report = ProgressWriter(job.folder)
     try:
-        run_one(job, ProgressWriter(job.folder), lambda: stop.set)
+        with _gpu_lock(job, report):
+            run_one(job, report, lambda: stop.set)
         return 0
     except Interrupted:
         print(f"[{now()}] interrupted; a checkpoint is kept", flush=True)
@@ -90,6 +93,14 @@ def _run(job: Job, stop: _StopFlag) -> int:
             traceback.print_exc()
         _fail(job, error)
         return 1
+
+
+def _gpu_lock(job: Job, report: ProgressWriter) -> AbstractContextManager[None]:
+    """Keep `covbench profile` off the GPU of this run, and wait while it has it."""
+    if job.device != "cuda":
+        return nullcontext()
+    uuid = str(torch.cuda.get_device_properties(0).uuid)
+    return training(uuid, lambda: report(Progress("waiting for the GPU"), now=True))
 
 
 def _fail(job: Job, error: BaseException) -> None:
