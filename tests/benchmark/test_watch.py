@@ -239,8 +239,8 @@ def test_a_busy_stranger_is_seen():
     """A process that is not our child: it was handed over to the system."""
     spin = "import time; e = time.time() + 30\nwhile time.time() < e: pass"
     launch = (
-        "import subprocess, sys; "
-        f"print(subprocess.Popen([sys.executable, '-c', {spin!r}], stdout=subprocess.DEVNULL,"
+        "import subprocess, sys; null = subprocess.DEVNULL; "
+        f"print(subprocess.Popen([sys.executable, '-c', {spin!r}], stdout=null, stderr=null,"
         " start_new_session=True).pid)"
     )
     done = subprocess.run([sys.executable, "-c", launch], capture_output=True, text=True)
