@@ -100,7 +100,6 @@ def single_pass(network: nn.Module, image: Tensor, device: torch.device) -> Run:
     Returns:
         The function for the clock.
     """
-
     run = _waited_for(network, image, device)
     run()
     return run
