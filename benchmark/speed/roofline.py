@@ -1,14 +1,15 @@
-"""The roofline: what this device can reach, and the least time that a network's operations need.
+"""Roofline: what a machine can reach, and the time that a network's operations need at least.
 
-Williams, Waterman and Patterson, Communications of the ACM 52(4), 2009.
+Williams, Waterman and Patterson, "Roofline: an insightful visual performance model for multicore
+architectures", Communications of the ACM 52(4), 2009. The model takes operators one by one: each
+reads its inputs and writes its outputs once. A compiler that fuses operators, a cache that holds
+what the one before wrote, and an algorithm with fewer multiplications (Winograd) can beat it.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -16,79 +17,48 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from benchmark.speed.ways import DTYPES, set_tf32, synchronise
-from benchmark.tensors import tensors_in
+from benchmark.speed.tensors import storage_key, tensors_in
 
-_GEMM = {"cuda": (4096, 8192), "cpu": (1024, 1536)}
-"""Sizes of the square matrices that are multiplied."""
+aten = torch.ops.aten
 
-_CONV = {"cuda": (8, 512, 128), "cpu": (1, 256, 64)}
-"""Images, channels and size of a 3x3 convolution: its library may use wider instructions."""
+_WRITES_ONLY = {aten.copy_, aten.fill_, aten.zero_}
+"""In-place operators that don't read what they overwrite."""
 
-_COPY_BYTES = {"cuda": 1 << 30, "cpu": 1 << 28}
-_REPEATS = 5
+_RESERVES = {
+    aten.empty,
+    aten.empty_like,
+    aten.empty_strided,
+    aten.new_empty,
+    aten.new_empty_strided,
+}
+"""Operators that reserve memory and neither read nor write it."""
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One operator of a forward pass: its multiply-adds, and the bytes that it reads and writes."""
+    """One call of an operator.
+
+    Attributes:
+        name: The operator, such as `aten.convolution`.
+        macs: Its multiply-adds, as `FlopCounterMode` counts them; 0 for all that it doesn't count.
+        bytes: What it reads and writes: its distinct inputs, weights among them, and its outputs.
+    """
 
     name: str
     macs: int
     bytes: int
 
 
-def measure_peaks(device: torch.device, precision: str) -> tuple[float, float]:
-    """The best that the device does: large matrix products and convolutions, and a large copy.
-
-    Args:
-        device: The device.
-        precision: `fp32`, `tf32`, `bf16` or `fp16`.
-
-    Returns:
-        Multiply-adds a second, and bytes a second (read and written).
-    """
-    set_tf32(precision == "tf32")
-    dtype = DTYPES[precision]
-    macs = 0.0
-    for size in _GEMM[device.type]:
-        one, other = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-        out = torch.empty_like(one)
-        seconds = _best(partial(torch.mm, one, other, out=out), device)
-        macs = max(macs, size**3 / seconds)
-    images, channels, size = _CONV[device.type]
-    image = torch.randn(images, channels, size, size, device=device, dtype=dtype)
-    weight = torch.randn(channels, channels, 3, 3, device=device, dtype=dtype)
-    seconds = _best(partial(torch.conv2d, image, weight, padding=1), device)
-    macs = max(macs, images * 9 * channels**2 * size**2 / seconds)
-    source = torch.empty(_COPY_BYTES[device.type] // 4, device=device)
-    target = torch.empty_like(source)
-    seconds = _best(lambda: target.copy_(source), device)
-    return macs, 2 * _COPY_BYTES[device.type] / seconds
-
-
-def _best(run: Callable[[], object], device: torch.device) -> float:
-    """The shortest time of a few, after one that doesn't count."""
-    times = []
-    for _ in range(_REPEATS + 1):
-        synchronise(device)
-        began = time.perf_counter()
-        run()
-        synchronise(device)
-        times.append(time.perf_counter() - began)
-    return min(times[1:])
-
-
 def operations(network: nn.Module, image: Tensor) -> list[Operation]:
-    """The operators of one forward pass, in their order; views, which move nothing, are left out.
+    """The operators of one forward pass without gradients, in their order.
 
     Args:
-        network: The network, in evaluation mode; on the meta device nothing is computed.
-        image: Images `(N, C, H, W)` on the same device.
+        network: A network in evaluation mode, on the meta device; its precision is that of its
+            parameters.
+        image: Images on the meta device, in the same precision.
 
     Returns:
-        The operators. Their multiply-adds add up to half of what FlopCounterMode says. Bytes are
-        those of the distinct tensors that go in, weights included, and of those that come out.
+        One operation for each call of an operator. Views are left out: they move nothing.
     """
     recorder = _Recorder()
     with torch.no_grad(), recorder:
@@ -96,53 +66,89 @@ def operations(network: nn.Module, image: Tensor) -> list[Operation]:
     return recorder.found
 
 
+def attainable_seconds(found: Iterable[Operation], peaks: tuple[float, float]) -> float:
+    """The least time of operations that run one after another.
+
+    Args:
+        found: The operations.
+        peaks: Multiply-adds a second and bytes a second, of `measure_peaks`.
+
+    Returns:
+        Seconds: for each operation the longer of computing and of moving.
+    """
+    macs_per_second, bytes_per_second = peaks
+    return sum(max(each.macs / macs_per_second, each.bytes / bytes_per_second) for each in found)
+
+
+def attained(found: Iterable[Operation], peaks: tuple[float, float], seconds: float) -> float:
+    """The share of the attainable speed that was attained.
+
+    Args:
+        found: The operations of a pass.
+        peaks: Multiply-adds a second and bytes a second.
+        seconds: How long the pass took.
+
+    Returns:
+        Attainable over measured time; above 1 where operators were fused or held in a cache.
+    """
+    return attainable_seconds(found, peaks) / seconds
+
+
 class _Recorder(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.found: list[Operation] = []
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         kwargs = kwargs or {}
+        # As FlopCounterMode does: what consists of other operators is counted by these.
+        with self:
+            result = func.decompose(*args, **kwargs)
+        if result is not NotImplemented:
+            return result
         result = func(*args, **kwargs)
-        inputs = {_place(each): each for each in tensors_in([*args, kwargs])}
-        outputs = {_place(each): each for each in tensors_in(result)}
-        storages = {each.untyped_storage()._cdata for each in inputs.values()}
-        moves = not outputs or any(
-            each.untyped_storage()._cdata not in storages for each in outputs.values()
-        )
-        if moves or func._schema.is_mutable:
-            rule = flop_registry.get(func.overloadpacket)
-            flops = rule(*args, **kwargs, out_val=result) if rule is not None else 0
-            size = sum(_bytes(each) for each in (*inputs.values(), *outputs.values()))
-            self.found.append(Operation(func.overloadpacket.__name__, flops // 2, size))
+        packet = func._overloadpacket
+        moved = _bytes_moved(func, args, kwargs, result)
+        macs = 0
+        if packet in flop_registry:
+            flops = flop_registry[packet](*args, **kwargs, out_val=result)
+            if flops % 2:  # halves would no longer add up to what FlopCounterMode says
+                raise ValueError(f"{packet} counts {flops} operations, an odd number")
+            macs = flops // 2
+        if moved or macs:
+            self.found.append(Operation(str(packet), macs, moved))
         return result
 
 
-def _place(tensor: Tensor) -> tuple[Any, ...]:
-    """What tells one view of a storage from another."""
-    storage = tensor.untyped_storage()._cdata
-    return storage, tensor.storage_offset(), tuple(tensor.shape), tuple(tensor.stride())
+def _bytes_moved(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> int:
+    """What an operator reads and writes; 0 for views and for memory that is only reserved."""
+    packet = func._overloadpacket
+    outputs = _distinct(tensors_in(result))
+    if packet in _RESERVES or not outputs:
+        return 0
+    inputs = _distinct(tensors_in((args, kwargs)))
+    # In-place views, such as squeeze_, are mutable by their schema, yet move nothing.
+    moves_nothing = torch.Tag.inplace_view in func.tags
+    if not func._schema.is_mutable:
+        # By storage rather than by schema: _unsafe_view and others don't own up to being views.
+        owned = {storage_key(each) for each in inputs}
+        moves_nothing = all(storage_key(each) in owned for each in outputs)
+    if moves_nothing:
+        return 0
+    name = packet.__name__
+    if name.endswith("_like") or name.startswith("new_"):  # only the shape of their argument counts
+        inputs = []
+    if packet in _WRITES_ONLY:
+        inputs = [each for each in inputs if each is not args[0]]
+    return sum(_bytes(each) for each in inputs) + sum(_bytes(each) for each in outputs)
+
+
+def _distinct(tensors: Iterable[Tensor]) -> list[Tensor]:
+    return list({id(each): each for each in tensors}.values())
 
 
 def _bytes(tensor: Tensor) -> int:
-    """Memory that is touched; an expanded axis, of stride 0, is one element long."""
-    elements = 1
-    for length, stride in zip(tensor.shape, tensor.stride(), strict=True):
-        elements *= length if stride or length == 0 else 1
-    return elements * tensor.element_size()
-
-
-def attainable_seconds(
-    found: Sequence[Operation], macs_per_second: float, bytes_per_second: float
-) -> float:
-    """The least time of a pass, where each operator is bound by arithmetic or by memory.
-
-    Args:
-        found: Its operators.
-        macs_per_second: Peak of multiply-adds.
-        bytes_per_second: Peak of memory traffic.
-
-    Returns:
-        Seconds. An implementation that fuses operators may need less.
-    """
-    return sum(max(each.macs / macs_per_second, each.bytes / bytes_per_second) for each in found)
+    """Memory of a tensor's elements; an expanded one has fewer than its shape says."""
+    return min(tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())

@@ -12,8 +12,8 @@ class MachineState(BaseModel):
 
     Attributes:
         samples: How often the machine was looked at.
-        others: Share of the machine's cores (on a GPU: number of other processes on it) that
-            somebody else used.
+        others: Share of the cores that this process may use and somebody else used; on a GPU,
+            number of other processes on it. None where that can't be seen.
         sm_clock_mhz: Least, median and largest clock of the GPU's processors.
         memory_clock_mhz: Median clock of its memory.
         power_watts: Median and largest power.
@@ -28,7 +28,7 @@ class MachineState(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     samples: int
-    others: float
+    others: float | None
     sm_clock_mhz: tuple[float, float, float] | None = None
     memory_clock_mhz: float | None = None
     power_watts: tuple[float, float] | None = None

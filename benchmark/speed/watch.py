@@ -1,244 +1,180 @@
-"""A look at the machine, ten times a second, while a network is timed."""
+"""Watching the machine while a network is timed: what disturbed the measurement, if anything."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
-from statistics import median
-from types import TracebackType
-from typing import Any, Protocol
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
 
+import numpy as np
 import psutil
 import torch
 
+from benchmark.speed.nvml import Gpu, Sample, gpu_uuid
 from benchmark.speed.state import SHARED, THROTTLED, MachineState
 
-_SECONDS_GPU = 0.1
-_SECONDS_CPU = 0.5  # reading /proc costs a millisecond
-_SHARED_CORES = 0.25
-"""Cores in use by others above which a CPU is shared; an idle machine's own services use less."""
+INTERVAL = 0.1
+"""Seconds between two looks at a GPU."""
 
-_HARMLESS = 0x1 | 0x2
-"""Reasons for low clocks that are no throttling: the GPU is idle, or its clocks were set."""
+_OTHERS_EVERY = 10
+"""Looks for each listing of processes, which takes NVML longest."""
 
-_REASONS = {
-    0x4: "power cap",
-    0x8: "hardware slowdown",
-    0x20: "software thermal slowdown",
-    0x40: "hardware thermal slowdown",
-    0x80: "power brake",
-}
+THROTTLED_SHARE = 0.05
+"""Share of the looks with a reason for lower clocks above which a GPU counts as throttled: GPUs
+touch their power cap for moments without any effect."""
 
+SHARED_CORES = 0.05
+"""Share of the cores in use by others above which a CPU counts as shared. An idle machine's own
+services take less: 0.1 cores of two, 3 of 64."""
 
-class _Probe(Protocol):
-    """Looks at the machine now and then, and sums up what it saw."""
-
-    seconds: float
-
-    def look(self) -> None: ...
-
-    def state(self) -> MachineState: ...
+_TICK = 0.01
+"""The kernel counts a core's time in such seconds; each core may be one off."""
 
 
 class Watch:
-    """Samples the machine in a thread for as long as a block runs.
+    """A context that watches the machine while it lasts; `state()` says afterwards what it saw.
+
+    On a GPU, a thread asks NVML about ten times a second; it holds Python's lock for some tenths
+    of a millisecond each time. On a CPU the kernel adds up all by itself, so this looks only at
+    the beginning and at the end.
 
     Args:
-        device: What the network runs on.
+        device: The GPU that is measured; None, or a CPU, for the CPU.
+        nvml: The module `pynvml`; None to import it.
+        uuid: Of the GPU; None to ask torch.
 
     Attributes:
-        state: What was seen; there after the block.
+        cpu_seconds: What the thread took of a core's time.
     """
 
-    state: MachineState
-
-    def __init__(self, device: torch.device) -> None:
-        self._probe: _Probe = _gpu_probe(device) if device.type == "cuda" else CpuProbe()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
+    def __init__(
+        self, device: torch.device | None = None, nvml: Any = None, uuid: str | None = None
+    ) -> None:
+        self.cpu_seconds = 0.0
+        self._gpu: Gpu | None = None
+        if device is not None and device.type == "cuda":
+            self._gpu = Gpu(uuid or gpu_uuid(device), nvml)
+        self._samples: list[Sample] = []
+        self._others: list[int] = []
+        self._joules: float | None = None
+        self._limit: float | None = None
+        self._cores: float | None = None
+        self._seconds = 0.0
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._look_on, daemon=True)
 
     def __enter__(self) -> Watch:
-        self._probe.look()
-        self._thread.start()
+        if self._gpu is not None:
+            self._joules = self._gpu.joules()
+            self._limit = self._gpu.power_limit()
+            if self._gpu.known:
+                self._thread.start()
+        self._began = time.perf_counter(), _cpu_use()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-        self._probe.look()
-        self.state = self._probe.state()
+    def __exit__(self, *exception: object) -> None:
+        began, before = self._began
+        self._seconds = time.perf_counter() - began
+        after = _cpu_use()
+        self._cores = _others_share(before, after)
+        if self._gpu is None:
+            return
+        after_joules = self._gpu.joules()
+        self._joules = _difference(self._joules, after_joules)
+        self._end.set()
+        if self._gpu.known:
+            self._thread.join()
+        self._gpu.close()
 
-    def _sample(self) -> None:
-        while not self._over.wait(self._probe.seconds):
-            self._probe.look()
-
-
-class CpuProbe:
-    """How many cores others used: the whole machine's time less this process's own.
-
-    What a virtual machine was denied by its host ("steal") counts as others' use.
-    """
-
-    seconds = _SECONDS_CPU
-
-    def __init__(self) -> None:
-        self._samples: list[tuple[float, float]] = []
-
-    def look(self) -> None:
-        """Note the processor time of everybody, and of this process, since the start."""
-        times = psutil.cpu_times()
-        idle = times.idle + getattr(times, "iowait", 0.0)
-        # Time in a guest is counted as user time too.
-        every = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
-        own = os.times()
-        self._samples.append((every, every - idle - own.user - own.system))
+    def _look_on(self) -> None:
+        began = time.thread_time()
+        assert self._gpu is not None
+        while True:
+            # Waits first: at the very beginning the GPU is still idle.
+            ended = self._end.wait(INTERVAL)
+            if ended and self._samples:
+                break
+            if len(self._samples) % _OTHERS_EVERY == 0:
+                others = self._gpu.others(torch.cuda.is_initialized())
+                if others is not None:
+                    self._others.append(others)
+            self._samples.append(self._gpu.look())
+            if ended:
+                break
+        self.cpu_seconds = time.thread_time() - began
 
     def state(self) -> MachineState:
-        """The share of the machine's time that others used, from the first look to the last."""
-        (began, before), (ended, after) = self._samples[0], self._samples[-1]
-        passed = ended - began
-        others = max(0.0, (after - before) / passed) if passed > 0 else 0.0
-        cores = psutil.cpu_count() or 1
+        """What was seen, once the context has ended."""
+        return self._cpu_state() if self._gpu is None else self._gpu_state()
+
+    def _cpu_state(self) -> MachineState:
+        shared = self._cores is not None and self._cores > SHARED_CORES + _TICK / self._seconds
+        return MachineState(samples=2, others=self._cores, flags=(SHARED,) if shared else ())
+
+    def _gpu_state(self) -> MachineState:
+        others = max(self._others, default=None)
+        sm = _known(each.sm_mhz for each in self._samples)
+        watts = _known(each.watts for each in self._samples)
+        held = [each.reasons for each in self._samples if each.reasons is not None]
+        throttled = bool(held) and sum(map(bool, held)) > THROTTLED_SHARE * len(held)
         return MachineState(
             samples=len(self._samples),
             others=others,
-            flags=(SHARED,) if others * cores > _SHARED_CORES else (),
+            sm_clock_mhz=(min(sm), float(np.median(sm)), max(sm)) if sm else None,
+            memory_clock_mhz=_median(each.memory_mhz for each in self._samples),
+            power_watts=(float(np.median(watts)), max(watts)) if watts else None,
+            power_limit_watts=self._limit,
+            temperature_c=max(_known(each.celsius for each in self._samples), default=None),
+            throttle=tuple(dict.fromkeys(reason for reasons in held for reason in reasons)),
+            utilization=_median(each.utilization for each in self._samples),
+            joules=self._joules,
+            flags=((THROTTLED,) if throttled else ()) + ((SHARED,) if others else ()),
         )
 
 
-@dataclass(frozen=True)
-class _Sample:
-    sm_clock: float | None
-    memory_clock: float | None
-    power: float | None
-    temperature: float | None
-    reasons: int
-    utilization: float | None
-    others: int
-
-
-class GpuProbe:
-    """Clocks, power, temperature, throttling and other processes of a GPU, by NVML.
-
-    What a GPU or its driver doesn't tell is None.
-
-    Args:
-        nvml: The module `pynvml`, initialised.
-        uuid: The GPU's UUID, with or without "GPU-"; CUDA's own numbers don't tell which it is.
-    """
-
-    seconds = _SECONDS_GPU
-
-    def __init__(self, nvml: Any, uuid: str) -> None:
-        self._nvml = nvml
-        name = uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"
-        self._gpu = nvml.nvmlDeviceGetHandleByUUID(name)
-        self._samples: list[_Sample] = []
-        self._energy: list[float] = []
-
-    def joules(self) -> float | None:
-        """Energy since the driver was loaded, in joules."""
-        energy = self._ask("nvmlDeviceGetTotalEnergyConsumption")
-        return None if energy is None else energy / 1e3
-
-    def _ask(self, function: str, *arguments: Any) -> Any:
-        """What NVML answers, or None where it doesn't know."""
-        ask = getattr(self._nvml, function, None)
-        if ask is None:
-            return None
-        try:
-            return ask(self._gpu, *arguments)
-        except self._nvml.NVMLError:
-            return None
-
-    def look(self) -> None:
-        """Note the present state."""
-        nvml = self._nvml
-        reasons = self._ask("nvmlDeviceGetCurrentClocksEventReasons")
-        if reasons is None:  # an older driver
-            reasons = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons")
-        use = self._ask("nvmlDeviceGetUtilizationRates")
-        processes = self._ask("nvmlDeviceGetComputeRunningProcesses") or []
-        watts = self._ask("nvmlDeviceGetPowerUsage")
-        energy = self.joules()
-        if energy is not None:
-            self._energy.append(energy)
-        self._samples.append(
-            _Sample(
-                sm_clock=self._ask("nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_SM),
-                memory_clock=self._ask("nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_MEM),
-                power=None if watts is None else watts / 1e3,
-                temperature=self._ask("nvmlDeviceGetTemperature", nvml.NVML_TEMPERATURE_GPU),
-                reasons=(reasons or 0) & ~_HARMLESS,
-                utilization=None if use is None else use.gpu / 100,
-                others=sum(each.pid != os.getpid() for each in processes),
-            )
-        )
-
-    def state(self) -> MachineState:
-        """All samples together."""
-        seen = self._samples
-        limit = self._ask("nvmlDeviceGetEnforcedPowerLimit")
-        reasons = 0
-        for sample in seen:
-            reasons |= sample.reasons
-        clocks = _known(sample.sm_clock for sample in seen)
-        memory = _known(sample.memory_clock for sample in seen)
-        power = _known(sample.power for sample in seen)
-        heat = _known(sample.temperature for sample in seen)
-        use = _known(sample.utilization for sample in seen)
-        others = max((sample.others for sample in seen), default=0)
-        throttle = tuple(name for bit, name in _REASONS.items() if reasons & bit)
-        return MachineState(
-            samples=len(seen),
-            others=others,
-            sm_clock_mhz=(min(clocks), median(clocks), max(clocks)) if clocks else None,
-            memory_clock_mhz=median(memory) if memory else None,
-            power_watts=(median(power), max(power)) if power else None,
-            power_limit_watts=None if limit is None else limit / 1e3,
-            temperature_c=max(heat) if heat else None,
-            throttle=throttle,
-            utilization=median(use) if use else None,
-            joules=self._energy[-1] - self._energy[0] if len(self._energy) > 1 else None,
-            flags=((THROTTLED,) if throttle else ()) + ((SHARED,) if others else ()),
-        )
-
-
-def _known(values: Any) -> list[float]:
+def _known(values: Iterable[float | None]) -> list[float]:
     return [float(value) for value in values if value is not None]
 
 
-class _Blind:
-    """Where NVML can't be used: nothing is known, and said."""
-
-    seconds = 3600.0
-
-    def look(self) -> None:
-        """See nothing."""
-
-    def state(self) -> MachineState:
-        """No samples at all."""
-        return MachineState(samples=0, others=0.0)
+def _median(values: Iterable[float | None]) -> float | None:
+    known = _known(values)
+    return float(np.median(known)) if known else None
 
 
-def _gpu_probe(device: torch.device) -> _Probe:
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-        return GpuProbe(pynvml, str(torch.cuda.get_device_properties(device).uuid))
-    except Exception:  # no driver library, or a GPU that it doesn't list
-        return _Blind()
+def _difference(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before
 
 
-def energy_meter(device: torch.device) -> Callable[[], float | None]:
-    """A function that tells a GPU's energy so far, in joules; None where it isn't told."""
-    probe = _gpu_probe(device) if device.type == "cuda" else None
-    return probe.joules if isinstance(probe, GpuProbe) else lambda: None
+def _cpu_use() -> tuple[float, float, float]:
+    """Seconds of the cores that this process may use: in all, busy, and busy for this process.
+
+    Busy is also what a virtual machine's host took for others ("steal").
+    """
+    cores = psutil.cpu_times(percpu=True)
+    if hasattr(os, "sched_getaffinity"):
+        mine = os.sched_getaffinity(0)
+        if max(mine) < len(cores):
+            cores = [times for index, times in enumerate(cores) if index in mine]
+    idle = sum(each.idle + getattr(each, "iowait", 0.0) for each in cores)
+    # What a core does for guests is also in `user`.
+    guests = sum(getattr(each, "guest", 0) + getattr(each, "guest_nice", 0) for each in cores)
+    total = sum(sum(each) for each in cores) - guests
+    own = 0.0
+    process = psutil.Process()
+    # The CPU time of children that have ended is with their parents.
+    for each in (process, *process.children(recursive=True)):
+        with suppress(psutil.Error):
+            times = each.cpu_times()
+            own += times.user + times.system + times.children_user + times.children_system
+    return total, total - idle, own
+
+
+def _others_share(
+    before: tuple[float, float, float], after: tuple[float, float, float]
+) -> float | None:
+    """Share of the cores' time that others used; None where the kernel doesn't tell."""
+    total, busy, own = (late - early for early, late in zip(before, after, strict=True))
+    return min(1.0, max(0.0, busy - own) / total) if total > 0 else None

@@ -1,241 +1,278 @@
-"""The ways to run a network, each a function without arguments that returns when it is done."""
+"""The ways of running a network that the clock times: each gives a function that does one pass.
+
+A network here is a module that takes images of the measured size; what pads them is inside of it.
+Every way but the published ones runs a pass before it hands out its function: there a compiler
+compiles, cuDNN tries its algorithms, and what can't run at all says so, before any clock runs.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmark.speed.timing import BatchPoint
-from benchmark.tensors import tensors_in
+from benchmark.speed.peaks import DTYPES
+from benchmark.speed.tensors import tensors_in
 
-DTYPES = {
-    "fp32": torch.float32,
-    "tf32": torch.float32,
-    "bf16": torch.bfloat16,
-    "fp16": torch.float16,
-}
-"""The type of weights and images in each precision."""
+Run = Callable[[], object]
+"""One pass; it returns when the pass is over."""
 
-PUBLISHED_PASSES, PUBLISHED_DROPPED = 100, 11
-"""Passes that MiniSeg's authors time, and the first ones of them that they leave out."""
+MakeImage = Callable[[int], Tensor]
+"""Makes that many images, where and as the network wants them."""
 
-_BLOCK_SECONDS = 1.0
-_GAIN = 1.02
-"""A larger batch that isn't faster by this much ends the curve, and is not the best one."""
+_BEFORE_CAPTURE = 3
+"""Passes before a graph is recorded, as torch's notes on CUDA have it."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """In which precision and memory format a network runs, and whether it is compiled."""
+    """How a network is prepared.
+
+    Attributes:
+        precision: `fp32` (without TF32), `tf32`, `bf16` or `fp16`.
+        channels_last: Whether images and weights lie in memory with the channels last.
+        compiled: Whether torch.compile prepares it.
+    """
 
     precision: str = "fp32"
     channels_last: bool = False
     compiled: bool = False
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of images and weights."""
+        return DTYPES[self.precision]
 
-def set_tf32(on: bool) -> None:
-    """Allow or forbid TF32, for convolutions and matrix products both: their defaults differ."""
-    torch.backends.cuda.matmul.allow_tf32 = on
-    torch.backends.cudnn.allow_tf32 = on
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """How images and weights lie in memory."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+
+def prepare(network: nn.Module, device: torch.device, setting: Setting) -> nn.Module:
+    """Make a network ready to be timed, and set torch's switches for this process.
+
+    The weights themselves are converted: autocast would time its casts along with them.
+
+    Args:
+        network: The network; it is changed.
+        device: Where it goes.
+        setting: Precision, memory format, compiler.
+
+    Returns:
+        The network in evaluation mode, or its compiled form. That compiles at its first pass, for
+        one size of image each.
+    """
+    # Both, either way: their defaults differ from each other and between versions of torch.
+    torch.backends.cuda.matmul.allow_tf32 = setting.precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = setting.precision == "tf32"
+    torch.backends.cudnn.benchmark = True
+    network.eval().requires_grad_(False)
+    network.to(device=device, dtype=setting.dtype)
+    network.to(memory_format=setting.memory_format)
+    if setting.compiled:
+        return torch.compile(network, dynamic=False)  # type: ignore[return-value]
+    return network
+
+
+def place(images: Tensor, device: torch.device, setting: Setting) -> Tensor:
+    """Images as a prepared network takes them, on its device."""
+    return images.to(device=device, dtype=setting.dtype, memory_format=setting.memory_format)
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done all that it was given."""
+    """Wait until a GPU has done all that it was given; a CPU always has."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def prepare(network: nn.Module, device: torch.device, setting: Setting) -> Any:
-    """Make a network ready to be timed.
+def single_pass(network: nn.Module, image: Tensor, device: torch.device) -> Run:
+    """Forward passes of images that lie on the device, each waited for.
 
     Args:
-        network: The network; it is changed.
-        device: Where it shall run.
-        setting: Precision, format, compilation.
+        network: A prepared network.
+        image: What `place` gave.
+        device: The device of both.
 
     Returns:
-        The network, or what torch.compile made of it: weights of the precision's own type, since
-        autocast would add casts to every pass.
+        The function for the clock.
     """
-    set_tf32(setting.precision == "tf32")
-    torch.backends.cudnn.benchmark = True
-    network = network.eval().requires_grad_(False).to(device, DTYPES[setting.precision])
-    if setting.channels_last:
-        network = network.to(memory_format=torch.channels_last)
-    return torch.compile(network) if setting.compiled else network
+    run = _waited_for(network, image, device)
+    run()
+    return run
 
 
-def make_image(shape: tuple[int, int, int, int], device: torch.device, setting: Setting) -> Tensor:
-    """Random images `(N, C, H, W)` on the device, in the precision and format of the setting."""
-    image = torch.randn(shape, device=device, dtype=DTYPES[setting.precision])
-    return image.contiguous(memory_format=torch.channels_last) if setting.channels_last else image
-
-
-def single_pass(network: Any, image: Tensor) -> Callable[[], None]:
-    """Forward, then wait for the device."""
-
+def _waited_for(network: nn.Module, image: Tensor, device: torch.device) -> Run:
     def run() -> None:
-        network(image)
-        synchronise(image.device)
+        with torch.inference_mode():
+            network(image)
+            synchronise(device)
 
     return run
 
 
-def graph_pass(network: Any, image: Tensor) -> Callable[[], None]:
-    """The same pass recorded as a CUDA graph: replayed, it launches all kernels at once.
+class GraphPass:
+    """A forward pass recorded as a CUDA graph; called, it replays it and waits for its end.
+
+    Attributes:
+        output: What the network gave; each replay writes it anew.
+    """
+
+    def __init__(self, graph: torch.cuda.CUDAGraph, output: object, device: torch.device) -> None:
+        self._graph, self._device = graph, device
+        self.output = output
+
+    def __call__(self) -> None:
+        """Replay it and wait."""
+        self._graph.replay()
+        torch.cuda.synchronize(self._device)
+
+    def gpu_seconds(self, replays: int = 50) -> float:
+        """Seconds of one replay on the GPU's own clock, many launched back to back."""
+        with torch.cuda.device(self._device):
+            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            self()
+            begin.record()
+            for _ in range(replays):
+                self._graph.replay()
+            end.record()
+            end.synchronize()
+        return begin.elapsed_time(end) / 1e3 / replays
+
+
+def graph_pass(network: nn.Module, image: Tensor, device: torch.device) -> GraphPass | None:
+    """Record a forward pass as a CUDA graph, which is launched at once instead of by kernels.
+
+    Args:
+        network: A prepared network.
+        image: What `place` gave; replays read it where it lies.
+        device: The GPU of both.
+
+    Returns:
+        The function for the clock; None on a CPU, which has no such graphs.
 
     Raises:
-        RuntimeError: The network does what a graph can't hold, such as to look at values.
+        RuntimeError: The network can't be recorded: it asks for values of tensors on the way, or
+            makes tensors on the host. Later work in this process may fail after that, too.
     """
-    aside = torch.cuda.Stream(image.device)
-    aside.wait_stream(torch.cuda.current_stream(image.device))
-    with torch.cuda.stream(aside):  # the choice of algorithms must not be recorded
-        for _ in range(3):
-            network(image)
-    torch.cuda.current_stream(image.device).wait_stream(aside)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        kept = network(image)
-
-    def run() -> None:
-        graph.replay()
-        synchronise(image.device)
-
-    run.kept = kept  # type: ignore[attr-defined]  # the graph writes there
-    return run
-
-
-def end_to_end_pass(network: Any, image: Tensor, setting: Setting) -> Callable[[], Tensor]:
-    """Image from the host's memory, forward, labels back in the host's memory."""
-    device = image.device
-    host = image.float().cpu()
-    host = host.pin_memory() if device.type == "cuda" else host
-
-    def run() -> Tensor:
-        given = host.to(device, non_blocking=True).to(image.dtype)
-        if setting.channels_last:
-            given = given.contiguous(memory_format=torch.channels_last)
-        logits = next(tensors_in(network(given)))
-        labels = logits.argmax(1) if logits.shape[1] > 1 else logits[:, 0] > 0
-        return labels.to(torch.uint8).cpu()  # waits by itself
-
-    return run
+    if device.type != "cuda":
+        return None
+    with torch.inference_mode(), torch.cuda.device(device):
+        # On another stream than the default one, as recording demands.
+        side = torch.cuda.Stream(device)
+        side.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(side):
+            for _ in range(_BEFORE_CAPTURE):
+                network(image)
+        torch.cuda.current_stream(device).wait_stream(side)
+        torch.cuda.synchronize(device)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=side):
+            output = network(image)
+    replay = GraphPass(graph, output, device)
+    replay()
+    return replay
 
 
-def published_passes(network: Any, image: Tensor, most_seconds: float) -> list[float]:
-    """Passes as MiniSeg's authors time them: a fixed number, the first ones left out.
+def busy_share(graph: GraphPass, eager_seconds: float) -> float:
+    """The share of an eager pass in which the GPU computes; the rest it waits for launches.
 
     Args:
-        network: The prepared network.
-        image: The images of a pass.
-        most_seconds: Where all passes would take longer, as on a CPU, fewer are done; one that
-            counts and one that doesn't always are.
+        graph: The pass as a graph.
+        eager_seconds: Time of one pass of `single_pass`.
 
     Returns:
-        Seconds of each pass that counts; papers give the mean.
+        At most 1. Somewhat too much, as a graph's time has the gaps between kernels in it.
     """
-    run = single_pass(network, image)
-    times: list[float] = []
-    end = time.perf_counter() + most_seconds
-    while len(times) < PUBLISHED_PASSES:
+    return min(1.0, graph.gpu_seconds() / eager_seconds)
+
+
+def end_to_end_pass(
+    network: nn.Module, image: Tensor, device: torch.device, setting: Setting
+) -> Callable[[], Tensor]:
+    """Passes from the host's memory to the host's memory.
+
+    The image is copied and cast to the network's precision on the device; of the labels, one byte
+    a pixel comes back.
+
+    Args:
+        network: A prepared network. Of several outputs the first counts.
+        image: Images on the host, as a loader gives them.
+        device: The device of the network.
+        setting: How the network was prepared.
+
+    Returns:
+        The function for the clock; it gives the labels, on the host, which each pass writes anew.
+    """
+    pinned = device.type == "cuda"
+    source = image.pin_memory() if pinned else image
+    host: list[Tensor] = []
+
+    def run() -> Tensor:
+        with torch.inference_mode():
+            moved = source.to(device, non_blocking=True)
+            output = next(tensors_in(network(place(moved, device, setting))))
+            labels = _labels(output)
+            if not host:
+                host.append(torch.empty(labels.shape, dtype=labels.dtype, pin_memory=pinned))
+            host[0].copy_(labels, non_blocking=True)
+            synchronise(device)
+            return host[0]
+
+    run()
+    return run
+
+
+def _labels(logits: Tensor) -> Tensor:
+    if logits.shape[1] == 1:  # one sigmoid logit
+        return (logits[:, 0] > 0).to(torch.uint8)
+    return logits.argmax(1).to(torch.uint8)
+
+
+def published_times(run: Run, passes: int = 100, dropped: int = 11) -> list[float]:
+    """Time passes as MiniSeg's authors do: so many, without the first ones.
+
+    Their figure is the mean. https://github.com/yun-liu/MiniSeg, `SegModels/speed.py`.
+
+    Args:
+        run: One pass.
+        passes: How many are run.
+        dropped: How many of these, the first ones, don't count.
+
+    Returns:
+        Seconds of each pass that counts.
+    """
+    times = []
+    for _ in range(passes):
         began = time.perf_counter()
         run()
         times.append(time.perf_counter() - began)
-        if len(times) > 1 and time.perf_counter() + times[-1] > end:
-            break
-    dropped = min(PUBLISHED_DROPPED, len(times) // 2)
     return times[dropped:]
 
 
-def throughput_curve(
-    network: Any, shape: tuple[int, int, int], device: torch.device, setting: Setting
-) -> list[BatchPoint]:
-    """Images per second at batch 1, 2, 4 and so on, until it gains nothing or memory is short.
+def published_batch(
+    network: nn.Module,
+    make_image: MakeImage,
+    device: torch.device,
+    batch: int = 30,
+    passes: int = 100,
+    dropped: int = 11,
+) -> list[float]:
+    """Time large batches as MiniSeg's authors do; images a second are `batch` by the mean.
 
     Args:
-        network: The prepared network.
-        shape: Channels, height and width.
-        device: Where it runs.
-        setting: How it was prepared.
+        network: A prepared network.
+        make_image: Makes the images, as `place` gives them.
+        device: The device of both.
+        batch: Images in each pass.
+        passes: How many are run.
+        dropped: How many of these don't count.
 
     Returns:
-        The points in the order of the batch; one whose memory did not suffice is the last.
+        Seconds of each pass that counts.
     """
-    points: list[BatchPoint] = []
-    batch, best = 1, 0.0
-    while True:
-        fps = _images_per_second(network, (batch, *shape), device, setting)
-        points.append(BatchPoint(batch=batch, fps=fps, peak_allocated_bytes=peak_memory(device)[0]))
-        if fps is None or fps < _GAIN * best:
-            return points
-        batch, best = 2 * batch, fps
-
-
-def best_point(points: list[BatchPoint]) -> BatchPoint:
-    """The fastest point; of those that are as fast, the one with the smallest batch."""
-    return max(points, key=lambda point: point.fps or 0.0)
-
-
-def _images_per_second(
-    network: Any, shape: tuple[int, int, int, int], device: torch.device, setting: Setting
-) -> float | None:
-    """Passes back to back for a second, waited for at the end; None where memory is short."""
-    forget_peak(device)
-    try:
-        image = make_image(shape, device, setting)
-        network(image)
-        synchronise(device)
-        began, passes = time.perf_counter(), 0
-        while time.perf_counter() - began < _BLOCK_SECONDS:
-            network(image)
-            passes += 1
-            if passes % 8 == 0:  # without this a GPU's queue would grow far beyond the second
-                synchronise(device)
-        synchronise(device)
-        return passes * shape[0] / (time.perf_counter() - began)
-    except (torch.OutOfMemoryError, MemoryError):
-        pass  # the memory is free once the exception, which holds the frames, is gone
-    except RuntimeError as error:  # the CPU's allocator has no error of its own
-        if "can't allocate memory" not in str(error):
-            raise
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    return None
-
-
-def busy_share(image: Tensor, graph: Callable[[], None], latency: float) -> float:
-    """The share of an eager pass in which the GPU computes.
-
-    Args:
-        image: The image, which names the device.
-        graph: Its `graph_pass`, which leaves the GPU no pauses.
-        latency: Seconds of an eager pass.
-
-    Returns:
-        The time of a replay by the GPU's own events over the latency, at most 1.
-    """
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    graph()
-    start.record()
-    graph()
-    end.record()
-    synchronise(image.device)
-    return min(1.0, start.elapsed_time(end) / 1e3 / latency)
-
-
-def forget_peak(device: torch.device) -> None:
-    """Begin to watch the memory of a GPU anew."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-
-
-def peak_memory(device: torch.device) -> tuple[int | None, int | None]:
-    """Largest memory of tensors and of their allocator since `forget_peak`; None on a CPU."""
-    if device.type != "cuda":
-        return None, None
-    return torch.cuda.max_memory_allocated(device), torch.cuda.max_memory_reserved(device)
+    run = _waited_for(network, make_image(batch), device)
+    return published_times(run, passes, dropped)
