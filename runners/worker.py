@@ -16,6 +16,7 @@ from typing import IO, Any
 import torch
 
 from benchmark.speed.lock import training
+from benchmark.speed.nvml import gpu_uuid
 from results.record import Failure, Status, now
 from results.store import Store
 from runners.job import BUSY, INTERRUPTED, Job
@@ -82,7 +83,7 @@ def _run(job: Job, stop: _StopFlag) -> int:
     cv2.setNumThreads(job.threads)
     report = ProgressWriter(job.folder)
     try:
-        with _gpu_lock(job, report):
+        with _gpu_lock(job, report, stop):
             run_one(job, report, lambda: stop.set)
         return 0
     except Interrupted:
@@ -95,12 +96,16 @@ def _run(job: Job, stop: _StopFlag) -> int:
         return 1
 
 
-def _gpu_lock(job: Job, report: ProgressWriter) -> AbstractContextManager[None]:
+def _gpu_lock(job: Job, report: ProgressWriter, stop: _StopFlag) -> AbstractContextManager[None]:
     """Keep `covbench profile` off the GPU of this run, and wait while it has it."""
     if job.device != "cuda":
         return nullcontext()
-    uuid = str(torch.cuda.get_device_properties(0).uuid)
-    return training(uuid, lambda: report(Progress("waiting for the GPU"), now=True))
+
+    def tell(line: str) -> None:
+        print(f"[{now()}] {line}", flush=True)
+        report(Progress(line), now=True)
+
+    return training(gpu_uuid(torch.device("cuda", 0)), tell, lambda: stop.set)
 
 
 def _fail(job: Job, error: BaseException) -> None:

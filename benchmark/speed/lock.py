@@ -95,7 +95,7 @@ def profiling(uuid: str, folder: Path | None = None) -> Iterator[None]:
             who = _named([*found["training"], *found["profiling"]])
             raise CovbenchError(
                 f"The GPU {uuid} is taken by {who}: beside it no speed can be measured.",
-                "Wait until it is done, or choose another GPU with --gpus.",
+                "Wait until it is done, or choose another GPU with --device.",
             )
         with _announced(folder, uuid, "profiling"):
             yield

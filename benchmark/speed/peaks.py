@@ -21,12 +21,15 @@ _CPU_SIZES = (256, 512, 1024, 2048)
 _CPU_SECONDS = 1.0
 """All products on a CPU take about that long together."""
 
+_CUDA_CONV, _CPU_CONV = (8, 512, 128), (1, 256, 64)
+"""Images, channels and size of a convolution."""
+
 _CUDA_COPY, _CPU_COPY = 2**30, 2**28
 _BLOCKS, _IN_A_BLOCK = 6, 5
 
 
 def measure_peaks(device: torch.device, precision: str) -> tuple[float, float]:
-    """Measure the fastest matrix product and the fastest copy.
+    """Measure the fastest matrix product or convolution, and the fastest copy.
 
     Args:
         device: A GPU, or the CPU with the threads that torch has now.
@@ -37,7 +40,9 @@ def measure_peaks(device: torch.device, precision: str) -> tuple[float, float]:
         times each.
     """
     with tf32_set(precision == "tf32"), torch.inference_mode():
-        return _macs_per_second(device, DTYPES[precision]), _bytes_per_second(device)
+        dtype = DTYPES[precision]
+        macs = max(_macs_per_second(device, dtype), _convolved(device, dtype))
+        return macs, _bytes_per_second(device)
 
 
 @contextmanager
@@ -69,6 +74,16 @@ def _macs_per_second(device: torch.device, dtype: torch.dtype) -> float:
         seconds = _best_seconds(multiply, device, end)
         best = max(best, size**3 / seconds)
     return best
+
+
+def _convolved(device: torch.device, dtype: torch.dtype) -> float:
+    """Multiply-adds a second of a 3x3 convolution: its library may use wider instructions."""
+    images, channels, size = _CUDA_CONV if device.type == "cuda" else _CPU_CONV
+    image = torch.randn(images, channels, size, size, device=device).to(dtype)
+    weight = torch.randn(channels, channels, 3, 3, device=device).to(dtype)
+    end = time.perf_counter() + _CPU_SECONDS
+    seconds = _best_seconds(lambda: torch.conv2d(image, weight, padding=1), device, end)
+    return images * 9 * channels**2 * size**2 / seconds
 
 
 def _bytes_per_second(device: torch.device) -> float:

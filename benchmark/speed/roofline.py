@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from benchmark.speed.tensors import storage_key, tensors_in
+from benchmark.tensors import storage_key, tensors_in
 
 aten = torch.ops.aten
 

@@ -11,9 +11,14 @@ from torch import Tensor, nn
 
 from benchmark.speed import roofline, ways
 from benchmark.speed.clock import Limits, time_passes
+from benchmark.speed.nvml import Gpu, gpu_uuid
 from benchmark.speed.state import MachineState
+from benchmark.speed.throughput import best_point, out_of_memory, throughput_curve
 from benchmark.speed.timing import BatchPoint, Way
-from benchmark.speed.watch import Watch, energy_meter
+from benchmark.speed.watch import Watch
+
+_LARGE = ("batch-30", "throughput")
+"""Ways whose memory may not suffice where that of a single image does."""
 
 
 @dataclass(frozen=True)
@@ -89,16 +94,16 @@ def time_round(build: Callable[[], nn.Module], plan: RoundPlan) -> RoundResult:
         Exception: Whatever the network raises.
     """
     timer = _Timer(build(), plan)
-    with torch.inference_mode(), Watch(plan.device) as watch:
+    with Watch(plan.device) as watch:
         for way in plan.ways:
             timer.time(way)
     return RoundResult(
         times=timer.times,
         batches=timer.batches,
-        state=watch.state,
+        state=watch.state(),
         memory=timer.memory,
         joules=timer.joules,
-        curve=tuple(timer.curve),
+        curve=timer.curve,
         busy=timer.busy,
         attainable_seconds=_attainable(build, plan.shape, plan.peaks) if plan.peaks else None,
     )
@@ -112,68 +117,82 @@ class _Timer:
         self.batches: dict[Way, int] = {}
         self.memory: dict[Way, tuple[int, int]] = {}
         self.joules: dict[Way, float] = {}
-        self.curve: list[BatchPoint] = []
+        self.curve: tuple[BatchPoint, ...] = ()
         self.busy: float | None = None
-        self._plan = plan
+        self._plan, self._device = plan, plan.device
         self._network = ways.prepare(network, plan.device, plan.setting)
-        self._energy = energy_meter(plan.device)
-        self._compiled_away = not plan.setting.compiled
+        self._gpu = Gpu(gpu_uuid(plan.device)) if plan.device.type == "cuda" else None
 
     def time(self, way: Way) -> None:
-        """Time one way; out of memory it is left out, unless it is a single image."""
-        batch = {"batch-30": 30, "throughput": 1}.get(way, 1)
+        """Time one way; what is no single image may fail for want of memory, and is left out.
+
+        So is a network that can't be recorded as a graph.
+        """
         try:
-            self._time(way, batch)
-        except torch.OutOfMemoryError:
-            if batch == 1:
+            self._time(way)
+        except (RuntimeError, MemoryError) as error:
+            if way != "graph" and (way not in _LARGE or not out_of_memory(error)):
                 raise
 
-    def _time(self, way: Way, batch: int) -> None:
-        plan, device = self._plan, self._plan.device
+    def _time(self, way: Way) -> None:
+        batch = 30 if way == "batch-30" else 1
         if way == "throughput":
-            self.curve = ways.throughput_curve(self._network, plan.shape, device, plan.setting)
-            batch = ways.best_point(self.curve).batch
-        image = ways.make_image((batch, *plan.shape), device, plan.setting)
-        if not self._compiled_away:  # compiling takes a while, and none of the clock's time
-            self._network(image)
-            self._compiled_away = True
-        ways.forget_peak(device)
-        before = self._energy()
+            self.curve = throughput_curve(self._network, self._images, self._device)
+            best = best_point(self.curve)
+            if best is None:
+                return
+            batch = best.batch
+        run = _Counter(self._pass(way, batch))
+        self._forget_peak()
+        before = self._joules()
         if way in ("single", "batch-30"):
-            self.times[way] = ways.published_passes(self._network, image, plan.limits.most_seconds)
-            passes = len(self.times[way]) + ways.PUBLISHED_DROPPED
+            times = ways.published_times(run, most_seconds=self._plan.limits.most_seconds)
         else:
-            count = _Counter(self._pass(way, image))
-            self.times[way] = time_passes(count, plan.limits)
-            passes = count.calls
-        after, memory = self._energy(), ways.peak_memory(device)
-        self.batches[way] = batch
+            times = time_passes(run, self._plan.limits)
+        after = self._joules()
+        self.times[way], self.batches[way] = times, batch
         if before is not None and after is not None:
-            self.joules[way] = (after - before) / (passes * batch)
-        if memory[0] is not None and memory[1] is not None:
-            self.memory[way] = memory[0], memory[1]
-        if way == "graph":
-            latency = float(np.median(self.times["latency"]))
-            self.busy = ways.busy_share(image, self._graph, latency)
+            self.joules[way] = (after - before) / (run.calls * batch)
+        if self._gpu is not None:
+            self.memory[way] = (
+                torch.cuda.max_memory_allocated(self._device),
+                torch.cuda.max_memory_reserved(self._device),
+            )
+        if isinstance(run.run, ways.GraphPass):
+            self.busy = ways.busy_share(run.run, float(np.median(self.times["latency"])))
 
-    def _pass(self, way: Way, image: Tensor) -> Callable[[], object]:
-        if way == "graph":
-            self._graph = ways.graph_pass(self._network, image)
-            return self._graph
+    def _pass(self, way: Way, batch: int) -> ways.Run:
+        setting = self._plan.setting
         if way == "end-to-end":
-            return ways.end_to_end_pass(self._network, image, self._plan.setting)
-        return ways.single_pass(self._network, image)
+            host = torch.randn(batch, *self._plan.shape)
+            return ways.end_to_end_pass(self._network, host, self._device, setting)
+        if way == "graph":
+            recorded = ways.graph_pass(self._network, self._images(batch), self._device)
+            if recorded is None:
+                raise RuntimeError("only a GPU has graphs")
+            return recorded
+        return ways.single_pass(self._network, self._images(batch), self._device)
+
+    def _images(self, batch: int) -> Tensor:
+        return ways.place(torch.randn(batch, *self._plan.shape), self._device, self._plan.setting)
+
+    def _forget_peak(self) -> None:
+        if self._gpu is not None:
+            torch.cuda.reset_peak_memory_stats(self._device)
+
+    def _joules(self) -> float | None:
+        return self._gpu.joules() if self._gpu is not None else None
 
 
 class _Counter:
     """A function that counts its calls, those of the warm-up too."""
 
-    def __init__(self, run: Callable[[], object]) -> None:
-        self._run = run
+    def __init__(self, run: ways.Run) -> None:
+        self.run = run
         self.calls = 0
 
     def __call__(self) -> None:
-        self._run()
+        self.run()
         self.calls += 1
 
 
@@ -183,6 +202,6 @@ def _attainable(
     try:
         with torch.device("meta"):
             network, image = build(), torch.zeros(1, *shape)
-        return roofline.attainable_seconds(roofline.operations(network, image), *peaks)
+        return roofline.attainable_seconds(roofline.operations(network, image), peaks)
     except Exception:  # a network that looks at values can't run without any
         return None

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.speed.peaks import DTYPES
-from benchmark.speed.tensors import tensors_in
+from benchmark.tensors import tensors_in
 
 Run = Callable[[], object]
 """One pass; it returns when the pass is over."""
@@ -100,17 +100,13 @@ def single_pass(network: nn.Module, image: Tensor, device: torch.device) -> Run:
     Returns:
         The function for the clock.
     """
-    run = _waited_for(network, image, device)
-    run()
-    return run
 
-
-def _waited_for(network: nn.Module, image: Tensor, device: torch.device) -> Run:
     def run() -> None:
         with torch.inference_mode():
             network(image)
             synchronise(device)
 
+    run()
     return run
 
 
@@ -232,7 +228,9 @@ def _labels(logits: Tensor) -> Tensor:
     return logits.argmax(1).to(torch.uint8)
 
 
-def published_times(run: Run, passes: int = 100, dropped: int = 11) -> list[float]:
+def published_times(
+    run: Run, passes: int = 100, dropped: int = 11, most_seconds: float = float("inf")
+) -> list[float]:
     """Time passes as MiniSeg's authors do: so many, without the first ones.
 
     Their figure is the mean. https://github.com/yun-liu/MiniSeg, `SegModels/speed.py`.
@@ -240,39 +238,19 @@ def published_times(run: Run, passes: int = 100, dropped: int = 11) -> list[floa
     Args:
         run: One pass.
         passes: How many are run.
-        dropped: How many of these, the first ones, don't count.
+        dropped: How many of these, the first ones, don't count; at most half of all.
+        most_seconds: Where all passes would take longer, as on a CPU, fewer are run; two at least.
 
     Returns:
         Seconds of each pass that counts.
     """
-    times = []
-    for _ in range(passes):
+    times: list[float] = []
+    end = time.perf_counter() + most_seconds
+    while len(times) < passes:
         began = time.perf_counter()
         run()
-        times.append(time.perf_counter() - began)
-    return times[dropped:]
-
-
-def published_batch(
-    network: nn.Module,
-    make_image: MakeImage,
-    device: torch.device,
-    batch: int = 30,
-    passes: int = 100,
-    dropped: int = 11,
-) -> list[float]:
-    """Time large batches as MiniSeg's authors do; images a second are `batch` by the mean.
-
-    Args:
-        network: A prepared network.
-        make_image: Makes the images, as `place` gives them.
-        device: The device of both.
-        batch: Images in each pass.
-        passes: How many are run.
-        dropped: How many of these don't count.
-
-    Returns:
-        Seconds of each pass that counts.
-    """
-    run = _waited_for(network, make_image(batch), device)
-    return published_times(run, passes, dropped)
+        now = time.perf_counter()
+        times.append(now - began)
+        if len(times) > 1 and now + times[-1] > end:
+            break
+    return times[min(dropped, len(times) // 2) :]

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
-from benchmark.speed.lock import profiling
-
 from benchmark.complexity import Cost
+from benchmark.speed.lock import profiling
 from benchmark.speed.round import RoundResult
 from results.machines import MachineProfile, ProfiledNetwork
 from results.record import now
@@ -22,7 +21,7 @@ from runners.profiling.targets import Settings, Target, choose_targets
 from runners.profiling.work import Request, describe, measure_cost, measure_peaks, measure_round
 from zoo.errors import CovbenchError
 
-_SECONDS = 900.0
+_SECONDS = 3600.0
 """How long a network may take to be counted, or timed once; a hang ends there."""
 
 _PRELOAD = ("runners.profiling.work", "zoo.nets", "segmentation_models_pytorch")

@@ -95,4 +95,4 @@ def _timing(way: Way, good: Sequence[tuple[Round, RoundResult]], setting: Settin
 
 def _worst(states: Sequence[MachineState]) -> MachineState:
     """The state of the round in which the machine was disturbed most."""
-    return max(states, key=lambda state: (len(state.flags), state.others))
+    return max(states, key=lambda state: (len(state.flags), state.others or 0.0))

@@ -10,8 +10,9 @@ import torch
 
 from benchmark.complexity import Cost, full_cost
 from benchmark.layers import Layer, count_layers
-from benchmark.speed import roofline
+from benchmark.speed import peaks
 from benchmark.speed.clock import FULL, QUICK
+from benchmark.speed.nvml import gpu_uuid
 from benchmark.speed.round import RoundPlan, RoundResult, time_round
 from benchmark.speed.timing import Way
 from results.machines import Peaks
@@ -68,14 +69,21 @@ def ways_of(settings: Settings) -> tuple[Way, ...]:
     """The ways in which networks are run: one where it must be quick, all where it may last."""
     if settings.speed == "quick":
         return ("latency",)
-    every: tuple[Way, ...] = ("latency", "graph", "end-to-end", "single", "batch-30", "throughput")
+    every: tuple[Way, ...] = (
+        "latency",
+        "end-to-end",
+        "single",
+        "batch-30",
+        "throughput",
+        "graph",  # last: where it fails, it may leave the GPU of this process unusable
+    )
     return tuple(way for way in every if way != "graph" or settings.on_gpu)
 
 
 def measure_peaks(settings: Settings) -> Peaks:
     """What the device can reach in the precision of the settings."""
     device = _prepare(settings)
-    macs, size = roofline.measure_peaks(device, settings.setting.precision)
+    macs, size = peaks.measure_peaks(device, settings.setting.precision)
     return Peaks(macs_per_second=macs, bytes_per_second=size)
 
 
@@ -85,7 +93,7 @@ def describe(settings: Settings) -> Facts:
     env = describe_environment(device)
     uuid = None
     if device.type == "cuda":
-        uuid = str(torch.cuda.get_device_properties(device).uuid)
+        uuid = gpu_uuid(device)
         name = re.sub(r"^nvidia|geforce|tesla", "", env.device.lower())
     else:
         name = re.sub(r"\(r\)|\(tm\)|amd|intel|processor|cpu|@.*", "", env.cpu.lower())

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
-from benchmark.speed.activations import forward_bytes, saved_bytes_and_unused
+from benchmark.activations import forward_bytes, saved_bytes_and_unused
 from zoo.padding import forward_padded
 from zoo.registry import create_model, get_card
 

@@ -17,7 +17,6 @@ from benchmark.speed.ways import (
     graph_pass,
     place,
     prepare,
-    published_batch,
     published_times,
     single_pass,
 )
@@ -146,16 +145,14 @@ def test_published_passes_drop_the_first(monkeypatch):
     clock = iter(range(10_000))
     monkeypatch.setattr(time, "perf_counter", lambda: next(clock) ** 2)
     times = published_times(lambda: None)
-    # Pass i runs from (2i)^2 to (2i+1)^2.
-    assert times == [4 * i + 1 for i in range(11, 100)]
+    # The end is set at 0; pass i runs from (2i+1)^2 to (2i+2)^2.
+    assert times == [4 * i + 3 for i in range(11, 100)]
 
 
-def test_a_published_batch():
-    network = prepare(Net(), CPU, Setting())
-    times = published_batch(network, random_image, CPU, passes=5, dropped=2)
-    assert len(times) == 3
-    assert {shape for shape, *_ in network.seen} == {(30, 3, 16, 16)}
-    assert len(network.seen) == 5
+def test_published_times_end_where_they_would_take_too_long():
+    times = published_times(lambda: time.sleep(0.02), most_seconds=0.21)
+    assert 3 <= len(times) <= 6
+    assert len(published_times(lambda: time.sleep(0.02), most_seconds=0.0)) == 1
 
 
 class Replays(GraphPass):

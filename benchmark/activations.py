@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmark.speed.tensors import storage_key, storages_of, tensors_in
+from benchmark.tensors import storage_key, storages_of, tensors_in
 
 
 def forward_bytes(network: nn.Module, image: Tensor) -> int:
