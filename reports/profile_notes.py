@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from benchmark.complexity import AGREEMENT
 from results.machines import MachineProfile, ProfiledNetwork
-
-_TOLERANCE = 1e-3
-"""Relative difference of two counters that is worth a note."""
 
 _WIDTH = 22
 """Letters of a failure that a cell holds."""
@@ -35,7 +33,7 @@ def counter_notes(profile: MachineProfile) -> list[str]:
     for name, macs in costs:
         first, second = macs.get("fvcore"), macs.get("flop_counter_mode")
         if first is not None and second is not None:
-            if abs(first - second) > _TOLERANCE * second:
+            if abs(first - second) > AGREEMENT * second:
                 change = f"{100 * (first - second) / second:+.1f} %" if second else "it found none"
                 differ.append(f"{name} ({change})")
         elif first is None and any("fvcore" in other for _, other in costs):
@@ -48,6 +46,12 @@ def counter_notes(profile: MachineProfile) -> list[str]:
         )
     if lacking:
         notes.append(f"fvcore did not count: {', '.join(lacking)}.")
+    notes += [
+        f"{each.name}: {note}."
+        for each in profile.networks
+        if each.cost
+        for note in each.cost.notes
+    ]
     return notes
 
 

@@ -46,7 +46,8 @@ class Timing(BaseModel):
         channels_last: Whether images and weights lay in memory with the channels last.
         compiled: Whether torch.compile had prepared it; its time is not counted.
         latency_ms: Median time of a pass over all rounds, in milliseconds.
-        fps: Images per second at that median.
+        fps: Images per second at that median; of `single` and `batch-30` at the mean, which papers
+            give.
         p5_ms: Fifth percentile of the passes.
         p95_ms: 95th percentile.
         p99_ms: 99th percentile.

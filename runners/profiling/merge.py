@@ -65,7 +65,10 @@ def timed(network: ProfiledNetwork, rounds: Sequence[Round], setting: Setting) -
 def _timing(way: Way, good: Sequence[tuple[Round, RoundResult]], setting: Setting) -> Timing:
     results = [result for _, result in good]
     batch = results[0].batches[way]
-    facts = summarise([result.times[way] for result in results], batch)
+    times = [result.times[way] for result in results]
+    facts = summarise(times, batch)
+    if way in ("single", "batch-30"):
+        facts["fps"] = batch / mean(second for each in times for second in each)
     flags = dict.fromkeys(facts["flags"])
     if any(each.drift > UNSTABLE for each, _ in good):
         flags["unstable"] = None  # the machine changed its speed meanwhile

@@ -95,6 +95,16 @@ def test_what_only_some_ways_have() -> None:
     assert [point.fps for point in network.curve] == [10.0, None]
 
 
+def test_papers_give_the_mean() -> None:
+    found = result(
+        0.2,
+        times={"latency": [0.1, 0.1, 0.4], "single": [0.1, 0.1, 0.4], "batch-30": [3.0, 3.0, 9.0]},
+        batches={"latency": 1, "single": 1, "batch-30": 30},
+    )
+    network = timed(NET, [Round({"net": found}, (result(1.0), result(1.0)))], Setting())
+    assert [each.fps for each in network.timings] == pytest.approx([10, 5, 6])
+
+
 def test_two_results_of_the_reference_are_joined() -> None:
     joined = result(1.0).joined(result(2.0, SHARED))
     assert len(joined.times["latency"]) == 82
