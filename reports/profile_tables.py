@@ -252,7 +252,7 @@ def _speed_caption(profile: MachineProfile, timings: list[Timing], keys: list[st
     if any(timing.flags for timing in timings):
         sentences.append(
             "Unstable: the interval of the median, or the span of the rounds' medians, is wider "
-            "than 3 % of it. Throttled: the GPU's clocks were held down. Shared: others used the "
-            "machine."
+            "than 3 % of it, fewer than three passes fitted, or the reference drifted by more than "
+            "3 %. Throttled: the GPU's clocks were held down. Shared: others used the machine."
         )
     return " ".join([*sentences, *how_timed(profile, timings), where_and_when(profile)])

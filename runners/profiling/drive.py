@@ -111,18 +111,15 @@ def _round(
     random.Random(f"{settings.seed} {number}").shuffle(order)
     results: dict[str, RoundResult | Broken] = {}
 
-    def once(target: Target) -> RoundResult | Broken:
-        return next(
-            result
-            for _, result in run_isolated(
-                measure_round, [Request(target, settings)], seconds=_SECONDS, preload=_PRELOAD
-            )
-        )
+    def once(request: Request) -> RoundResult | Broken:
+        ((_, result),) = run_isolated(measure_round, [request], seconds=_SECONDS, preload=_PRELOAD)
+        return result
 
-    def timing(target: Target) -> RoundResult | Broken:
-        result = once(target)
+    def timing(target: Target, only_latency: bool = False) -> RoundResult | Broken:
+        request = Request(target, settings, only_latency)
+        result = once(request)
         if isinstance(result, RoundResult) and result.state.flags:
-            again = once(target)  # a disturbance may be over
+            again = once(request)  # a disturbance may be over
             if isinstance(again, RoundResult) and len(again.state.flags) <= len(result.state.flags):
                 result = again
         display.timed(target.label, number, settings.rounds, result)
@@ -131,7 +128,7 @@ def _round(
     first = _need(reference, timing(reference))
     for target in order:
         results[target.label] = timing(target)
-    last = _need(reference, timing(reference))
+    last = _need(reference, timing(reference, only_latency=True))
     if any(target.label == reference.label for target in targets):
         results[reference.label] = first.joined(last)
     return Round(results, (first, last))

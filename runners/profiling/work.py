@@ -26,10 +26,11 @@ _CHANNELS = 3
 
 @dataclass(frozen=True)
 class Request:
-    """One network, and how it is profiled."""
+    """One network, and how it is profiled; or only as far as the reference's drift needs it."""
 
     target: Target
     settings: Settings
+    only_latency: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def measure_round(request: Request) -> RoundResult:
             shape=(_CHANNELS, settings.size, settings.size),
             limits=QUICK if settings.speed == "quick" else FULL,
             setting=settings.setting,
-            ways=ways_of(settings),
+            ways=("latency",) if request.only_latency else ways_of(settings),
             peaks=settings.peaks,
         ),
     )
