@@ -51,6 +51,12 @@ def profile(
     rounds: Annotated[
         int | None, typer.Option(min=1, help="Processes in which each network is timed.")
     ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1, help="The longest that a network may take in a round and way: 20, full 60."
+        ),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads, each on a core.")] = 1,
     precision: Annotated[str, typer.Option(help="fp32, tf32, bf16 or fp16.")] = "fp32",
     channels_last: Annotated[
@@ -102,6 +108,7 @@ def profile(
         size,
         None if cost_only else speed or "",
         rounds,
+        seconds=seconds,
         threads=threads,
         setting=_setting(precision, channels_last, compiled),
         reference=reference,
@@ -110,7 +117,11 @@ def profile(
     from runners.profiling.drive import profile as measure
 
     with ProfileDisplay(options.messages()) as display:
-        found = measure(targets, settings, display)
+        try:
+            found = measure(targets, settings, display)
+        except KeyboardInterrupt:
+            display.say("Interrupted before anything was timed; nothing is written.")
+            return 130
     from reports.profile_files import profile_objects, profile_report, write_profile_report
 
     report = profile_report(found, beside.machine, beside.published)

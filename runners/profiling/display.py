@@ -80,6 +80,10 @@ class ProfileDisplay:
         milliseconds = 1e3 * median(result.times["latency"])
         self._line(f"timed    {label}{where}: {milliseconds:.1f} ms{flags}")
 
+    def say(self, text: str) -> None:
+        """Print a line beside the progress."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     def _line(self, text: str) -> None:
         self._done += 1
         self._progress.update(self._bar, completed=self._done, description=text.split(":")[0][:40])
@@ -88,9 +92,4 @@ class ProfileDisplay:
         spent = time.monotonic() - self._began
         left = spent / self._done * (self._total - self._done)
         after = f"  about {duration(left)} left" if self._done < self._total else ""
-        self._console.print(
-            f"[{self._done}/{self._total}] {text}{after}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        self.say(f"[{self._done}/{self._total}] {text}{after}")

@@ -40,7 +40,8 @@ def profile(
         display: Told how far it is.
 
     Returns:
-        The profile; a network that fails is in it with its error.
+        The profile; a network that fails is in it with its error. Ctrl-C while networks are timed
+        ends the timing, and what was measured until then is returned.
 
     Raises:
         CovbenchError: The reference network fails, or a training uses the GPU.
@@ -59,6 +60,8 @@ def profile(
             known = replace(settings, peaks=(peaks.macs_per_second, peaks.bytes_per_second))
             for number in range(settings.rounds):
                 rounds.append(_round(number, working, reference, known, display))
+                if not rounds[-1].whole:
+                    break
     return MachineProfile(
         machine=facts.machine,
         created=now(),
@@ -81,7 +84,10 @@ def _network(
 ) -> ProfiledNetwork:
     if isinstance(cost, Broken):
         return ProfiledNetwork(name=label, error=cost.reason)
-    return timed(ProfiledNetwork(name=label, cost=cost), rounds, settings.setting)
+    network = timed(ProfiledNetwork(name=label, cost=cost), rounds, settings.setting)
+    if rounds and not network.timings and network.error is None:
+        return network.model_copy(update={"error": "interrupted before it was timed"})
+    return network
 
 
 def _costs(
@@ -125,11 +131,17 @@ def _round(
         display.timed(target.label, number, settings.rounds, result)
         return result
 
-    first = _need(reference, timing(reference))
-    for target in order:
-        results[target.label] = timing(target)
-    last = _need(reference, timing(reference, only_latency=True))
-    if any(target.label == reference.label for target in targets):
+    first = last = _need(reference, timing(reference))
+    own = any(target.label == reference.label for target in targets)
+    if own:
+        results[reference.label] = first
+    try:
+        for target in order:
+            results[target.label] = timing(target)
+        last = _need(reference, timing(reference, only_latency=True))
+    except KeyboardInterrupt:  # what is measured must not be lost
+        return Round(results, (first, last), whole=False)
+    if own:
         results[reference.label] = first.joined(last)
     return Round(results, (first, last))
 

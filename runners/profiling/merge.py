@@ -16,10 +16,14 @@ from runners.isolated import Broken
 
 @dataclass(frozen=True)
 class Round:
-    """One round: what each network gave, and the reference before and after them."""
+    """One round: what each network gave, and the reference before and after them.
+
+    In a round that was cut short, both timings of the reference are the first one.
+    """
 
     results: Mapping[str, RoundResult | Broken]
     reference: tuple[RoundResult, RoundResult]
+    whole: bool = True
 
     @property
     def drift(self) -> float:

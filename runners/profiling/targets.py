@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from benchmark.speed.clock import FULL, QUICK, Limits
 from benchmark.speed.ways import Setting
 from benchmark.subject import ENCODER, Subject, build_subject
 from zoo.errors import CovbenchError
@@ -51,6 +52,8 @@ class Settings:
         size: Height and width of the image.
         speed: `quick` or `full`; None where the cost alone is asked for.
         rounds: Processes in which each network is timed.
+        seconds: The longest that one way of a network may take in a round; None for the limit of
+            the speed.
         threads: CPU threads of a process.
         setting: Precision, memory format, compilation.
         reference: Label of the network that every round begins and ends with.
@@ -62,11 +65,18 @@ class Settings:
     size: int = 512
     speed: str | None = "quick"
     rounds: int = 1
+    seconds: float | None = None
     threads: int = 1
     setting: Setting = field(default_factory=Setting)
     reference: str = "miniseg"
     seed: int = 0
     peaks: tuple[float, float] | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """How long one way of a network is warmed up and measured."""
+        limits = QUICK if self.speed == "quick" else FULL
+        return limits if self.seconds is None else replace(limits, most_seconds=self.seconds)
 
     @property
     def on_gpu(self) -> bool:

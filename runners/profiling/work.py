@@ -11,7 +11,6 @@ import torch
 from benchmark.complexity import Cost, full_cost
 from benchmark.layers import Layer, count_layers
 from benchmark.speed import peaks
-from benchmark.speed.clock import FULL, QUICK
 from benchmark.speed.nvml import gpu_uuid
 from benchmark.speed.round import RoundPlan, RoundResult, time_round
 from benchmark.speed.timing import Way
@@ -58,7 +57,7 @@ def measure_round(request: Request) -> RoundResult:
         RoundPlan(
             device=device,
             shape=(_CHANNELS, settings.size, settings.size),
-            limits=QUICK if settings.speed == "quick" else FULL,
+            limits=settings.limits,
             setting=settings.setting,
             ways=("latency",) if request.only_latency else ways_of(settings),
             peaks=settings.peaks,

@@ -22,7 +22,7 @@ WAYS: tuple[Way, ...] = ("latency", "end-to-end", "single", "batch-30", "through
 
 
 class Waiter(nn.Conv2d):
-    """Takes 2 ms and a further one for each image; has no room for more than four."""
+    """Takes 5 ms, however many images there are: each larger batch is worth it."""
 
     most = 1000
 
@@ -33,11 +33,13 @@ class Waiter(nn.Conv2d):
         if image.device.type != "meta":
             if len(image) > self.most:
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            time.sleep(0.002 + 0.001 * len(image))
+            time.sleep(0.005)
         return super().forward(image)
 
 
 class Narrow(Waiter):
+    """Has no room for more than four images."""
+
     most = 4
 
 
@@ -61,9 +63,7 @@ def test_all_ways_of_a_cpu() -> None:
         "batch-30": 30,
         "throughput": 8,
     }
-    medians = {way: sorted(times)[len(times) // 2] for way, times in result.times.items()}
-    assert medians["latency"] == pytest.approx(0.003, rel=0.5)
-    assert medians["batch-30"] == pytest.approx(0.032, rel=0.3)
+    assert all(min(times) >= 0.005 for times in result.times.values())
     assert len(result.times["single"]) == 89
     assert [point.batch for point in result.curve] == [1, 2, 4, 8]
     # 3 inputs and 2 outputs of 64 pixels and 4 bytes, and 8 weights: bound by memory

@@ -122,7 +122,7 @@ def test_a_touch_of_the_power_cap_is_told_but_not_flagged():
         while nvml.looks < 1:
             time.sleep(0.001)
         nvml.reasons = 0
-        while nvml.looks < 60:
+        while nvml.looks < 200:
             time.sleep(0.001)
     state = watch.state()
     assert (state.throttle, state.flags) == (("power cap",), ())
