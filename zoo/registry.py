@@ -279,11 +279,13 @@ def build(card: Card, in_channels: int = 3, num_classes: int = 2, **options: Any
                 f"option of {card.name}", option, card.options, ", ".join(card.options) or "none"
             )
     require_packages(card)
+    # Asked of a tensor: before torch 2.7 the default device does not know `with torch.device(...)`.
+    on_meta = torch.empty(0).device.type == "meta"
+    if on_meta:
+        _import_compiler()
     weights = options.get("weights")
     if weights is None:
         return card.builder(in_channels=in_channels, num_classes=num_classes, **options)
-    # Asked of a tensor: before torch 2.7 the default device does not know `with torch.device(...)`.
-    on_meta = torch.empty(0).device.type == "meta"
     from_file = str(weights).endswith(".safetensors")
     if on_meta or from_file:
         options = options | {"weights": None}
@@ -291,3 +293,14 @@ def build(card: Card, in_channels: int = 3, num_classes: int = 2, **options: Any
     if from_file and not on_meta:
         load_encoder(network, card.encoder or "", Path(weights))
     return network
+
+
+@cache
+def _import_compiler() -> None:
+    """Import what torchvision and timm import of torch, where that must happen now.
+
+    Before torch 2.7 it fails while the meta device is the default, and a second try fails too.
+    """
+    if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 7):
+        with torch.device("cpu"):
+            importlib.import_module("torch._dynamo")
