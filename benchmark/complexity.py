@@ -36,7 +36,7 @@ class Cost(BaseModel):
         params: Registered parameters.
         params_trainable: Those that a gradient may change.
         params_unused: Those that no output depends on; None where that was not looked at.
-        macs: Multiply-adds in evaluation mode, by counter; the first is the headline.
+        macs: Multiply-adds in evaluation mode, by counter.
         input_size: Channels, height and width for which they were counted.
         uncounted: Operators that fvcore and covbench have no rule for, and their calls.
         forward_bytes: Largest memory of activations in a forward pass without gradients.
@@ -55,6 +55,14 @@ class Cost(BaseModel):
     forward_bytes: int | None = None
     saved_bytes: int | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def headline(self) -> int | None:
+        """The one count of multiply-adds that is shown: fvcore's, else FlopCounterMode's.
+
+        What Table III counts are other operations, so they never stand in for it.
+        """
+        return self.macs.get(FVCORE, self.macs.get(FLOP_COUNTER))
 
 
 def measure_cost(

@@ -70,17 +70,12 @@ def summarise(frame: pd.DataFrame) -> dict[str, Cell]:
     }
 
 
-def headline_macs(macs: dict[str, int]) -> int | None:
-    """The one count of multiply-adds that tables show: the first counter's."""
-    return next(iter(macs.values()), None)
-
-
 def _lines(record: RunRecord) -> list[dict[str, Any]]:
     shared = {
         **_identity(record.spec),
         "status": "done",
         "params": record.cost.params,
-        "macs": headline_macs(record.cost.macs),
+        "macs": record.cost.headline,
     }
     return [
         {**shared, "target": target, "metric": metric, **score.model_dump()}

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmark.complexity import SIZE
+from benchmark.complexity import FLOP_COUNTER, FVCORE, SIZE
+from benchmark.subject import ENCODER
 from results.machines import MachineProfile, ProfiledNetwork
 from zoo.cards import Card
 from zoo.errors import CovbenchError
 
 PARAMS, MACS, LATENCY = "parameters", "MACs", "latency"
-ENCODER = ":encoder"
-"""The end of the names of encoders that were measured alone: they segment nothing."""
 
-_CARD_COUNTER = "flop_counter_mode"
-MAC_COUNTERS = ("fvcore", _CARD_COUNTER)
+_CARD_COUNTER = FLOP_COUNTER
+MAC_COUNTERS = (FVCORE, _CARD_COUNTER)
 """The counters of multiply-adds, the headline first; others, such as `table3`, count more."""
 
 _CARD_SIZE = (3, SIZE, SIZE)
@@ -250,13 +249,13 @@ def _why_no_latency(
     row: ProfiledNetwork, among: MachineProfile, session: MachineProfile | None
 ) -> str | None:
     """Why its latency can't be set beside the others'; None where it can."""
+    if row.timing("latency") is None:
+        return f"{row.name} was not timed" + (f" ({row.error})" if row.error else "")
     if session is not None:
         if not same_machine(session, among):
             return f"{row.name} was timed on {session.machine}, the others on {among.machine}"
         if session.reference != among.reference:
             return f"it is relative to {session.reference}, the others' to {among.reference}"
-    if row.timing("latency") is None:
-        return f"{row.name} was not timed" + (f" ({row.error})" if row.error else "")
     if relative_latency(row, session or among) is None:
         return "no reference network was timed beside it"
     return None

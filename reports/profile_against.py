@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from benchmark.speed.timing import Timing
-from reports.pareto import ENCODER
+from benchmark.subject import ENCODER
 from reports.profile_caption import WAYS, device, how_timed, image, modes, where_and_when
 from reports.profile_notes import failed, short
 from reports.profile_tables import decimals

@@ -106,7 +106,7 @@ def _object(network: ProfiledNetwork) -> dict[str, Any]:
     return {
         "name": network.name,
         "params": cost.params if cost else None,
-        "macs": next(iter(cost.macs.values()), None) if cost else None,
+        "macs": cost.headline if cost else None,
         "latency_ms": latency.latency_ms if latency else None,
         "fps": latency.fps if latency else None,
         **network.model_dump(mode="json", exclude={"name"}),

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from benchmark.subject import ENCODER
 from reports.drawing import Writer, figure_writer, size_axis
 from reports.labels import Point, place_labels
-from reports.pareto import ENCODER, front
+from reports.pareto import front
 from reports.profile_caption import (
     COUNTERS,
     WAYS,

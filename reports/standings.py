@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from benchmark.metrics import METRICS
 from reports.caption import caption, title
 from reports.comparison import Comparison, Entry, compare
-from reports.frame import headline_macs, summarise, tidy
+from reports.frame import summarise, tidy
 from reports.table import Cell, Column, Row, Table, rounded
 from reports.trivial import TrivialFrames, trivial_frames
 from results.record import Failure, RunRecord
@@ -151,7 +151,7 @@ def _row(entry: Entry, summary: Mapping[str, Cell], wanted: int) -> Row:
         entry.label,
         (
             Cell(cost.params if cost else None),
-            Cell(headline_macs(cost.macs) if cost else None),
+            Cell(cost.headline if cost else None),
             *(summary.get(key, Cell()) for key in HEADINGS),
             Cell(done, text=runs),
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.progress import (
@@ -21,20 +22,16 @@ from runners.job import Job
 from runners.progress import Progress as RunProgress
 
 
-class Display:
-    """Shows how far a plan is, on standard error.
+class Bars:
+    """Bars of progress while a block runs, on standard error.
 
     Args:
-        total: Runs to be done.
         console: Where to; bars are shown where it is a terminal.
     """
 
-    def __init__(self, total: int, console: Console) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._total = total
-        self._finished = 0
         self._began = time.monotonic()
-        self._tasks: dict[str, TaskID] = {}
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -46,9 +43,8 @@ class Display:
             disable=not console.is_terminal,
             transient=True,
         )
-        self._overall = self._progress.add_task("all runs", total=total, note="")
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 
@@ -59,6 +55,31 @@ class Display:
         trace: TracebackType | None,
     ) -> None:
         self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """Print lines beside the bars, as they are."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _left(self, done: int, total: int) -> str:
+        """How long what is left will take, for the end of a line; nothing after the last."""
+        left = (time.monotonic() - self._began) / done * (total - done)
+        return f"  about {duration(left)} left" if done < total else ""
+
+
+class Display(Bars):
+    """Shows how far a plan is.
+
+    Args:
+        total: Runs to be done.
+        console: Where to.
+    """
+
+    def __init__(self, total: int, console: Console) -> None:
+        super().__init__(console)
+        self._total = total
+        self._finished = 0
+        self._tasks: dict[str, TaskID] = {}
+        self._overall = self._progress.add_task("all runs", total=total, note="")
 
     def running(self, job: Job, progress: RunProgress | None) -> None:
         """Show how far one run is."""
@@ -94,16 +115,10 @@ class Display:
         if task is not None:
             self._progress.remove_task(task)
         self._progress.update(self._overall, completed=self._finished)
-        left = (time.monotonic() - self._began) / self._finished * (self._total - self._finished)
         count = f"[{self._finished}/{self._total}]"
-        after = f"  about {duration(left)} left" if self._finished < self._total else ""
         first, *rest = text.split("\n")
-        self._console.print(
-            "\n".join([f"{count} {first}{after}", *rest]),
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        after = self._left(self._finished, self._total)
+        self.say("\n".join([f"{count} {first}{after}", *rest]))
 
 
 def duration(seconds: float) -> str:

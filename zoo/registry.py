@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from zoo.cards import Builder, Card, Source
+from zoo.compiler import import_compiler
 from zoo.errors import CovbenchError, unknown
 from zoo.pretrained import load_encoder
 
@@ -282,7 +283,7 @@ def build(card: Card, in_channels: int = 3, num_classes: int = 2, **options: Any
     # Asked of a tensor: before torch 2.7 the default device does not know `with torch.device(...)`.
     on_meta = torch.empty(0).device.type == "meta"
     if on_meta:
-        _import_compiler()
+        import_compiler()
     weights = options.get("weights")
     if weights is None:
         return card.builder(in_channels=in_channels, num_classes=num_classes, **options)
@@ -293,14 +294,3 @@ def build(card: Card, in_channels: int = 3, num_classes: int = 2, **options: Any
     if from_file and not on_meta:
         load_encoder(network, card.encoder or "", Path(weights))
     return network
-
-
-@cache
-def _import_compiler() -> None:
-    """Import what torchvision and timm import of torch, where that must happen now.
-
-    Before torch 2.7 it fails while the meta device is the default, and a second try fails too.
-    """
-    if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 7):
-        with torch.device("cpu"):
-            importlib.import_module("torch._dynamo")

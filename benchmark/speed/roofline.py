@@ -80,20 +80,6 @@ def attainable_seconds(found: Iterable[Operation], peaks: tuple[float, float]) -
     return sum(max(each.macs / macs_per_second, each.bytes / bytes_per_second) for each in found)
 
 
-def attained(found: Iterable[Operation], peaks: tuple[float, float], seconds: float) -> float:
-    """The share of the attainable speed that was attained.
-
-    Args:
-        found: The operations of a pass.
-        peaks: Multiply-adds a second and bytes a second.
-        seconds: How long the pass took.
-
-    Returns:
-        Attainable over measured time; above 1 where operators were fused or held in a cache.
-    """
-    return attainable_seconds(found, peaks) / seconds
-
-
 class _Recorder(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()

@@ -6,6 +6,8 @@ import gc
 import math
 import statistics
 import time
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
@@ -45,7 +47,9 @@ def throughput_curve(
     points: list[BatchPoint] = []
     best, batch = 0.0, 1
     while batch <= largest:
-        fps = _fps_or_none(network, make_image, device, batch, seconds, blocks)
+        if hasattr(network, "_orig_mod"):  # compiled
+            torch.compiler.reset()
+        fps = _or_none(partial(_fps, network, make_image, device, batch, seconds, blocks), device)
         peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
         points.append(BatchPoint(batch=batch, fps=fps, peak_allocated_bytes=peak if fps else None))
         if fps is None or fps < best * (1 + _GAIN):
@@ -61,22 +65,13 @@ def best_point(curve: tuple[BatchPoint, ...]) -> BatchPoint | None:
     return max(ran, key=lambda pair: pair[0])[1] if ran else None
 
 
-def _fps_or_none(
-    network: nn.Module,
-    make_image: MakeImage,
-    device: torch.device,
-    batch: int,
-    seconds: float,
-    blocks: int,
-) -> float | None:
+def _or_none(fps: Callable[[], float], device: torch.device) -> float | None:
     """Images a second; None where memory does not suffice."""
     _free(device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    if hasattr(network, "_orig_mod"):  # compiled
-        torch.compiler.reset()
     try:
-        return _fps(network, make_image, device, batch, seconds, blocks)
+        return fps()
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise

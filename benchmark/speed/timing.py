@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypedDict
+from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -36,15 +36,10 @@ class BatchPoint(BaseModel):
     peak_allocated_bytes: int | None = None
 
 
-class Timing(BaseModel):
-    """One network, run in one way.
+class Passes(BaseModel):
+    """The passes of all rounds in numbers.
 
     Attributes:
-        way: How it was run.
-        batch: Images in each pass.
-        precision: `fp32`, `tf32`, `bf16` or `fp16`.
-        channels_last: Whether images and weights lay in memory with the channels last.
-        compiled: Whether torch.compile had prepared it; its time is not counted.
         latency_ms: Median time of a pass over all rounds, in milliseconds.
         fps: Images per second at that median; of `single` and `batch-30` at the mean, which papers
             give.
@@ -55,6 +50,32 @@ class Timing(BaseModel):
         high_ms: Its upper end.
         n: Passes that were timed.
         round_medians_ms: The median of each round, in the order of the rounds.
+        flags: What makes it doubtful: "unstable", "throttled", "shared".
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    latency_ms: float
+    fps: float
+    p5_ms: float
+    p95_ms: float
+    p99_ms: float
+    low_ms: float
+    high_ms: float
+    n: int
+    round_medians_ms: tuple[float, ...]
+    flags: tuple[str, ...] = ()
+
+
+class Timing(Passes):
+    """One network, run in one way.
+
+    Attributes:
+        way: How it was run.
+        batch: Images in each pass.
+        precision: `fp32`, `tf32`, `bf16` or `fp16`.
+        channels_last: Whether images and weights lay in memory with the channels last.
+        compiled: Whether torch.compile had prepared it; its time is not counted.
         relative: Median of the rounds' ratios to the reference network's median; None for `way`s
             in which that was not timed.
         peak_allocated_bytes: Largest memory of tensors on a GPU; None on a CPU.
@@ -62,50 +83,22 @@ class Timing(BaseModel):
         busy: Share of the time in which the GPU computed.
         attained: Share of the speed that this machine could reach for these operations.
         joules: Energy of one image, where the GPU counts it.
-        flags: What makes it doubtful: "unstable", "throttled", "shared".
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     way: Way
     batch: int
     precision: str
     channels_last: bool
     compiled: bool
-    latency_ms: float
-    fps: float
-    p5_ms: float
-    p95_ms: float
-    p99_ms: float
-    low_ms: float
-    high_ms: float
-    n: int
-    round_medians_ms: tuple[float, ...]
     relative: float | None = None
     peak_allocated_bytes: int | None = None
     peak_reserved_bytes: int | None = None
     busy: float | None = None
     attained: float | None = None
     joules: float | None = None
-    flags: tuple[str, ...] = ()
 
 
-class Facts(TypedDict):
-    """The fields of `Timing` that follow from the times alone."""
-
-    latency_ms: float
-    fps: float
-    p5_ms: float
-    p95_ms: float
-    p99_ms: float
-    low_ms: float
-    high_ms: float
-    n: int
-    round_medians_ms: tuple[float, ...]
-    flags: tuple[str, ...]
-
-
-def summarise(rounds: Sequence[Sequence[float]], batch: int) -> Facts:
+def summarise(rounds: Sequence[Sequence[float]], batch: int) -> Passes:
     """What `Timing` says of the passes of all rounds.
 
     Args:
@@ -124,15 +117,15 @@ def summarise(rounds: Sequence[Sequence[float]], batch: int) -> Facts:
     # An interval over few rounds can be lucky; what the rounds themselves span can't.
     width = max(high - low, max(medians) - min(medians))
     unstable = width > UNSTABLE * median or len(every) < _FEWEST
-    return {
-        "latency_ms": median,
-        "fps": 1e3 * batch / median,
-        "p5_ms": p5,
-        "p95_ms": p95,
-        "p99_ms": p99,
-        "low_ms": low,
-        "high_ms": high,
-        "n": len(every),
-        "round_medians_ms": medians,
-        "flags": ("unstable",) if unstable else (),
-    }
+    return Passes(
+        latency_ms=median,
+        fps=1e3 * batch / median,
+        p5_ms=p5,
+        p95_ms=p95,
+        p99_ms=p99,
+        low_ms=low,
+        high_ms=high,
+        n=len(every),
+        round_medians_ms=medians,
+        flags=("unstable",) if unstable else (),
+    )

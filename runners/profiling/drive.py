@@ -26,6 +26,7 @@ _SECONDS = 3600.0
 
 _PRELOAD = ("runners.profiling.work", "zoo.nets", "segmentation_models_pytorch")
 
+A = TypeVar("A")
 R = TypeVar("R")
 
 
@@ -49,6 +50,8 @@ def profile(
     (reference,) = choose_targets([settings.reference])
     others = [target for target in targets if target.label != reference.label]
     display.begin(len(targets) + (settings.rounds * (len(others) + 2) if settings.speed else 0))
+    if settings.speed is not None:  # told before anything is computed that would be lost
+        _need(reference, _isolated(measure_cost, Request(reference, settings)))
     costs = _costs(targets, settings, display)
     facts = _alone(describe, settings)
     rounds: list[Round] = []
@@ -117,15 +120,11 @@ def _round(
     random.Random(f"{settings.seed} {number}").shuffle(order)
     results: dict[str, RoundResult | Broken] = {}
 
-    def once(request: Request) -> RoundResult | Broken:
-        ((_, result),) = run_isolated(measure_round, [request], seconds=_SECONDS, preload=_PRELOAD)
-        return result
-
     def timing(target: Target, only_latency: bool = False) -> RoundResult | Broken:
         request = Request(target, settings, only_latency)
-        result = once(request)
+        result = _isolated(measure_round, request)
         if isinstance(result, RoundResult) and result.state.flags:
-            again = once(request)  # a disturbance may be over
+            again = _isolated(measure_round, request)  # a disturbance may be over
             if isinstance(again, RoundResult) and len(again.state.flags) <= len(result.state.flags):
                 result = again
         display.timed(target.label, number, settings.rounds, result)
@@ -146,7 +145,14 @@ def _round(
     return Round(results, (first, last))
 
 
-def _need(reference: Target, result: RoundResult | Broken) -> RoundResult:
+def _isolated(function: Callable[[A], R], argument: A) -> R | Broken:
+    """Call a function in a process of its own."""
+    ((_, answer),) = run_isolated(function, [argument], seconds=_SECONDS, preload=_PRELOAD)
+    return answer
+
+
+def _need(reference: Target, result: R | Broken) -> R:
+    """What the reference network gave, which nothing can do without."""
     if isinstance(result, Broken):
         raise CovbenchError(
             f"The reference network {reference.label} can't be timed: {result.reason}.",
@@ -157,7 +163,7 @@ def _need(reference: Target, result: RoundResult | Broken) -> RoundResult:
 
 def _alone(function: Callable[[Settings], R], settings: Settings) -> R:
     """Call a function in a process of its own: this one never touches the GPU."""
-    ((_, answer),) = run_isolated(function, [settings], seconds=_SECONDS, preload=_PRELOAD)
+    answer = _isolated(function, settings)
     if isinstance(answer, Broken):
         raise CovbenchError(
             f"The device {settings.device} can't be used: {answer.reason}.",

@@ -70,10 +70,11 @@ def _timing(way: Way, good: Sequence[tuple[Round, RoundResult]], setting: Settin
     results = [result for _, result in good]
     batch = results[0].batches[way]
     times = [result.times[way] for result in results]
-    facts = summarise(times, batch)
+    passes = summarise(times, batch)
+    fps = passes.fps
     if way in ("single", "batch-30"):
-        facts["fps"] = batch / mean(second for each in times for second in each)
-    flags = dict.fromkeys(facts["flags"])
+        fps = batch / mean(second for each in times for second in each)
+    flags = dict.fromkeys(passes.flags)
     if any(each.drift > UNSTABLE for each, _ in good):
         flags["unstable"] = None  # the machine changed its speed meanwhile
     flags |= dict.fromkeys(flag for result in results for flag in result.state.flags)
@@ -94,9 +95,9 @@ def _timing(way: Way, good: Sequence[tuple[Round, RoundResult]], setting: Settin
         peak_allocated_bytes=memory[0] if memory else None,
         peak_reserved_bytes=memory[1] if memory else None,
         busy=results[0].busy if way == "latency" else None,
-        attained=1e3 * attainable / facts["latency_ms"] if attainable else None,
+        attained=1e3 * attainable / passes.latency_ms if attainable else None,
         joules=results[0].joules.get(way),
-        **facts | {"flags": tuple(flags)},
+        **passes.model_dump() | {"fps": fps, "flags": tuple(flags)},
     )
 
 

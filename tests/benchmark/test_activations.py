@@ -7,20 +7,12 @@ from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
 from benchmark.activations import forward_bytes, saved_bytes_and_unused
+from tests.bodies import Body
 from zoo.padding import forward_padded
 from zoo.registry import create_model, get_card
 
 IMAGE = 4 * 3 * 16 * 16
 """Bytes of the image, and of everything that has its shape."""
-
-
-class Body(nn.Module):
-    def __init__(self, body, *layers: nn.Module) -> None:
-        super().__init__()
-        self.body, self.layers = body, nn.ModuleList(layers)
-
-    def forward(self, x: Tensor) -> object:
-        return self.body(x, *self.layers)
 
 
 class Frozen(nn.Module):

@@ -7,7 +7,8 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.speed.peaks import measure_peaks, tf32_set
-from benchmark.speed.roofline import Operation, attainable_seconds, attained, operations
+from benchmark.speed.roofline import Operation, attainable_seconds, operations
+from tests.bodies import Body
 from zoo.padding import forward_padded
 from zoo.registry import create_model, get_card
 
@@ -21,17 +22,6 @@ class Padded(nn.Module):
 
     def forward(self, x: Tensor) -> object:
         return forward_padded(self.network, x, self.card.divisor, self.card.min_size)
-
-
-class Body(nn.Module):
-    """A network whose body is given as a function."""
-
-    def __init__(self, body, *layers: nn.Module) -> None:
-        super().__init__()
-        self.body, self.layers = body, nn.ModuleList(layers)
-
-    def forward(self, x: Tensor) -> object:
-        return self.body(x, *self.layers)
 
 
 def found(body, *layers: nn.Module, shape=(1, 3, 8, 8), dtype=torch.float32) -> list[Operation]:
@@ -108,7 +98,6 @@ def test_an_expanded_tensor_is_read_once():
 def test_attainable_time_is_that_of_the_slower_of_computing_and_moving():
     both = [Operation("a", macs=100, bytes=10), Operation("b", macs=0, bytes=50)]
     assert attainable_seconds(both, (50.0, 10.0)) == pytest.approx(2 + 5)
-    assert attained(both, (50.0, 10.0), seconds=14.0) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

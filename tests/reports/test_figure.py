@@ -3,11 +3,11 @@ from __future__ import annotations
 import io
 
 import matplotlib.figure
-import pytest
 from PIL import Image
 
 from reports.figure import leaderboard_figure
 from reports.table import Cell, Column, Row, Table
+from tests.reports.figures import kept_figures
 
 COLUMNS = (
     Column("params", "Params", style="size"),
@@ -29,16 +29,7 @@ THRESHOLD = Row("threshold (trivial)", (Cell(), Cell(0.2, 0.01, 3)), None, "triv
 
 def drawn(*tables: Table) -> tuple[matplotlib.figure.Figure, bytes]:
     """The figure, and its PNG."""
-    figures = []
-    make = matplotlib.figure.Figure
-
-    class Kept(make):  # type: ignore[misc, valid-type]
-        def __init__(self, *args: object, **options: object) -> None:
-            super().__init__(*args, **options)
-            figures.append(self)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(matplotlib.figure, "Figure", Kept)
+    with kept_figures() as figures:
         writer = leaderboard_figure(tables)
     assert writer is not None
     file = io.BytesIO()

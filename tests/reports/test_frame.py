@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from reports.frame import COLUMNS, headline_macs, summarise, tidy
+from reports.frame import COLUMNS, summarise, tidy
 from tests.factory import make_failure, make_record, make_score
 
 
@@ -73,8 +73,3 @@ def test_undefined_runs_are_left_out_and_a_single_one_has_no_spread() -> None:
 def test_a_score_that_is_never_defined_has_no_value() -> None:
     cell = summarise(tidy([make_record(dice=None)]))["dice_slice"]
     assert (cell.value, cell.spread, cell.n) == (None, None, 0)
-
-
-def test_headline_macs_is_the_first_counters() -> None:
-    assert headline_macs({"a": 2, "b": 1}) == 2
-    assert headline_macs({}) is None

@@ -4,27 +4,18 @@ import io
 
 import matplotlib.figure
 import numpy as np
-import pytest
 from matplotlib.text import Text
 from PIL import Image
 
 from reports.speed_figure import speed_figure
 from results.machines import MachineProfile
+from tests.reports.figures import kept_figures
 from tests.reports.profiles import make_network, make_profile, make_timing
 from zoo.registry import cards
 
 
 def drawn(profile: MachineProfile, way: str = "latency") -> matplotlib.figure.Figure:
-    figures = []
-    make = matplotlib.figure.Figure
-
-    class Kept(make):  # type: ignore[misc, valid-type]
-        def __init__(self, *args: object, **options: object) -> None:
-            super().__init__(*args, **options)
-            figures.append(self)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(matplotlib.figure, "Figure", Kept)
+    with kept_figures() as figures:
         assert speed_figure(profile, way) is not None
     return figures[0]
 
