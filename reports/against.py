@@ -11,7 +11,7 @@ from benchmark.metrics import METRICS
 from reports.comparison import Comparison, Entry, compare
 from reports.frame import summarise, tidy
 from reports.standings import HEADINGS
-from reports.table import Cell, Column, Row, Table
+from reports.tables.table import Cell, Column, Row, Table
 from results.published import PublishedTable, method_of, published_table
 from results.record import RunRecord
 from zoo.errors import CovbenchError

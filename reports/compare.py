@@ -16,7 +16,7 @@ from reports.sentences import (
     p_text,
 )
 from reports.sides import Side, check_paired, scores_of
-from reports.table import Cell, Column, Row, Table
+from reports.tables.table import Cell, Column, Row, Table
 from zoo.errors import CovbenchError
 
 

@@ -46,6 +46,11 @@ class Comparison:
     entries: tuple[Entry, ...]
 
     @property
+    def key(self) -> str:
+        """What its runs share, as a hash: data, task, settings, revisions."""
+        return _shared(self.spec)
+
+    @property
     def records(self) -> list[RunRecord]:
         """All finished runs."""
         return [record for entry in self.entries for record in entry.records]

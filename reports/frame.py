@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from reports.table import Cell
+from reports.tables.table import Cell
 from results.record import Failure, RunRecord
 from results.spec import RunSpec
 

@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reports.latex import latex_file
-from reports.render import csv_text
 from reports.standings import leaderboard_tables
-from reports.table import Table
+from reports.tables.latex import latex_file
+from reports.tables.render import csv_text
+from reports.tables.table import Table
 from results.files import write_atomically
 from results.record import RunRecord
 from results.store import Damaged, Store
@@ -61,7 +61,7 @@ def write_report(
         CovbenchError: There are no runs, or a name or format is not known.
     """
     from reports.against import against_tables
-    from reports.figure import leaderboard_figure
+    from reports.figures.accuracy import leaderboard_figure
 
     for each in formats:
         if each not in FORMATS:

@@ -13,7 +13,7 @@ from reports.chosen import Place
 from reports.compare import resample
 from reports.sentences import UNITS, Shown, differences, notes, p_text
 from reports.sides import Side, check_paired, scores_of
-from reports.table import Cell, Column, Row, Table
+from reports.tables.table import Cell, Column, Row, Table
 from zoo.errors import CovbenchError
 
 Pair = tuple[str, Side, Side]

@@ -9,7 +9,7 @@ from typing import Any
 from benchmark.metrics import Metric
 from benchmark.statistics import Bootstrap, Interval, PairTest, Scores, Unit
 from reports.sides import Side, left_out_of, named
-from reports.table import Column
+from reports.tables.table import Column
 from results.spec import RunSpec
 
 UNITS: dict[Unit, str] = {

@@ -11,7 +11,7 @@ from benchmark.metrics import METRICS
 from reports.caption import caption, title
 from reports.comparison import Comparison, Entry, compare
 from reports.frame import summarise, tidy
-from reports.table import Cell, Column, Row, Table, rounded
+from reports.tables.table import Cell, Column, Row, Table, rounded
 from reports.trivial import TrivialFrames, trivial_frames
 from results.record import Failure, RunRecord
 

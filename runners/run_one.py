@@ -17,6 +17,7 @@ from benchmark.datasets import PreparedDataset, open_dataset
 from benchmark.datasets.folds import Fold
 from benchmark.protocols import Protocol
 from results.files import sha256_file, write_atomically
+from results.predictions import PREDICTIONS
 from results.provenance import describe_code, describe_environment
 from results.record import Data, RunRecord, Training, now
 from results.store import Store
@@ -205,7 +206,7 @@ def _write_files(
     written = [folder / "cases.csv"]
     write_atomically(written[0], cases_csv(outcome.rows))
     if keep in ("both", "predictions"):
-        written.append(folder / "predictions.npz")
+        written.append(folder / PREDICTIONS)
         write_atomically(written[-1], lambda file: write_predictions(file, outcome.predictions))
     if keep == "both" and job.weights is None:
         written.append(folder / "weights.safetensors")

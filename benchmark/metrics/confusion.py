@@ -9,7 +9,10 @@ import numpy as np
 
 
 def _ratio(part: float, whole: float) -> float:
-    """The quotient, or nan where it is 0/0."""
+    """The quotient, or nan where it is 0/0; of each entry, where they are arrays."""
+    if isinstance(whole, np.ndarray):
+        divided: float = np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole != 0)
+        return divided
     return part / whole if whole else math.nan
 
 
@@ -17,7 +20,8 @@ def _ratio(part: float, whole: float) -> float:
 class Confusion:
     """True and false positives and negatives; counts add with `+`.
 
-    Every ratio lies in [0, 1] and is nan where it is 0/0, never 0 or 1 by convention.
+    Every ratio lies in [0, 1] and is nan where it is 0/0, never 0 or 1 by convention. Counts may be
+    arrays of one shape; ratios then are as well.
 
     Attributes:
         tp: Foreground pixels that were predicted as foreground.

@@ -1,6 +1,7 @@
 """What differences between networks are worth: patients resampled, paired tests, ranks."""
 
-from benchmark.statistics.bootstrap import Bootstrap, Interval, bootstrap
+from benchmark.statistics.bootstrap import Bootstrap, Interval, Resampled, bootstrap
+from benchmark.statistics.pooled import pooled_bootstrap
 from benchmark.statistics.ranks import kendall_tau, ranks
 from benchmark.statistics.scores import Scores, Unit, UnitScores, unit_scores
 from benchmark.statistics.significance import (
@@ -19,6 +20,7 @@ __all__ = [
     "Friedman",
     "Interval",
     "PairTest",
+    "Resampled",
     "Scores",
     "Standing",
     "Unit",
@@ -29,6 +31,7 @@ __all__ = [
     "holm",
     "kendall_tau",
     "pair_tests",
+    "pooled_bootstrap",
     "rank_biserial",
     "ranks",
     "standings",

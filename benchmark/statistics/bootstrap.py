@@ -37,17 +37,13 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Bootstrap:
-    """Resampled means of several rows; the same patients were drawn for all of them.
+class Resampled:
+    """Resampled scores of several rows; the same patients were drawn for all of them.
 
     Attributes:
         rows: Names of the rows.
-        estimates: Each row's mean, (rows,).
-        means: Its mean in each resample, (rows, resamples), widened about the estimate.
-        values: Each row's score of each unit, (rows, units).
-        drawn: How often each unit is in each resample, (resamples, units).
-        seed_weights: What each row's seeds count, (rows, resamples or 1, seeds).
-        by_seed: Each row's score of each unit and seed, (rows, seeds, units).
+        estimates: Each row's score, (rows,).
+        means: Its score in each resample, (rows, resamples), widened about the estimate.
         widening: The factor of the widening.
         n: Number of units.
         unit: What they are.
@@ -60,10 +56,6 @@ class Bootstrap:
     rows: tuple[str, ...]
     estimates: Floats
     means: Floats
-    values: Floats
-    drawn: Floats
-    seed_weights: Floats
-    by_seed: Floats
     widening: float
     n: int
     unit: Unit
@@ -89,19 +81,19 @@ class Bootstrap:
         return ranks(self.means, self.higher_is_better)
 
     def mean(self, row: str) -> Interval:
-        """The mean of a row, within the bounds of the score."""
+        """The score of a row, within the bounds of the score."""
         place = self.rows.index(row)
         low, high = np.quantile(self.means[place], self.ends).clip(*self.bounds)
         return Interval(float(self.estimates[place]), float(low), float(high))
 
     def difference(self, first: str, second: str) -> Interval:
-        """The mean of one row minus that of another, paired."""
+        """The score of one row minus that of another, paired."""
         one, other = self.rows.index(first), self.rows.index(second)
         low, high = np.quantile(self.means[one] - self.means[other], self.ends)
         return Interval(float(self.estimates[one] - self.estimates[other]), float(low), float(high))
 
     def rank(self, row: str) -> Interval:
-        """The rank of a row by its mean; the ends are ranks that occurred."""
+        """The rank of a row by its score; the ends are ranks that occurred."""
         place = self.rows.index(row)
         low, high = np.quantile(self.ranks[place], self.ends, method="inverted_cdf")
         own = ranks(self.estimates[:, None], self.higher_is_better)[place, 0]
@@ -111,6 +103,23 @@ class Bootstrap:
         """Share of the resamples in which a row is the best; rows that tie share one."""
         best = self.ranks == 1
         return float((best[self.rows.index(row)] / best.sum(axis=0)).mean())
+
+
+@dataclass(frozen=True)
+class Bootstrap(Resampled):
+    """Resampled means of scores that single images have.
+
+    Attributes:
+        values: Each row's score of each unit, (rows, units).
+        drawn: How often each unit is in each resample, (resamples, units).
+        seed_weights: What each row's seeds count, (rows, resamples or 1, seeds).
+        by_seed: Each row's score of each unit and seed, (rows, seeds, units).
+    """
+
+    values: Floats
+    drawn: Floats
+    seed_weights: Floats
+    by_seed: Floats
 
     def median_difference(self, first: str, second: str) -> Interval:
         """The median over units of one row's score minus another's."""
@@ -162,22 +171,17 @@ def bootstrap(
         ValueError: Fewer than two units have a defined score in every row, or seeds are to be
             drawn and there is only one.
     """
-    from scipy import stats
-
     units = unit_scores(scores)
     n = len(units.names)
     if n < 2:
         raise ValueError(f"{n} units with a defined score in every row; intervals need two")
     if resample_seeds and scores.seeds < 2:
         raise ValueError("seeds can be resampled only where there are two or more")
-    generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(n, np.full(n, 1 / n), size=resamples).astype(float)
+    drawn = draw_units(n, resamples, seed)
     weights = np.stack(
         [_seed_weights(row, scores.seeds, resamples, seed, resample_seeds) for row in scores.rows]
     )
-    widening = math.sqrt(n / (n - 1)) * float(
-        stats.t.ppf((1 + level) / 2, n - 1) / stats.norm.ppf((1 + level) / 2)
-    )
+    widening = widening_of(n, level)
     estimates = units.means
     means = np.empty((len(scores.rows), resamples))
     for place, own in enumerate(units.weights):
@@ -199,6 +203,20 @@ def bootstrap(
         higher_is_better=scores.higher_is_better,
         bounds=scores.bounds,
     )
+
+
+def draw_units(n: int, resamples: int, seed: int) -> Floats:
+    """How often each of n units is in each resample, (resamples, n); drawn with replacement."""
+    generator = np.random.default_rng(seed)
+    return generator.multinomial(n, np.full(n, 1 / n), size=resamples).astype(float)
+
+
+def widening_of(n: int, level: float) -> float:
+    """What the spread of resamples of n units is multiplied by; see `bootstrap`."""
+    from scipy import stats
+
+    ends = (1 + level) / 2
+    return math.sqrt(n / (n - 1)) * float(stats.t.ppf(ends, n - 1) / stats.norm.ppf(ends))
 
 
 def _seed_weights(row: str, seeds: int, resamples: int, seed: int, draw: bool) -> Floats:

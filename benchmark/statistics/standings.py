@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.statistics.bootstrap import Bootstrap, Interval
+from benchmark.statistics.bootstrap import Interval, Resampled
 from benchmark.statistics.ranks import kendall_tau, ranks
 
 
@@ -50,7 +50,7 @@ class Agreement:
     tau: Interval
 
 
-def standings(resampled: Bootstrap, baseline: str | None = None) -> tuple[Standing, ...]:
+def standings(resampled: Resampled, baseline: str | None = None) -> tuple[Standing, ...]:
     """Where every row stands: mean, rank, chance of being first, differences.
 
     Args:
@@ -85,7 +85,7 @@ def standings(resampled: Bootstrap, baseline: str | None = None) -> tuple[Standi
 
 
 def agreement(
-    resampled: Bootstrap, first: tuple[str, ...], second: tuple[str, ...], names: tuple[str, ...]
+    resampled: Resampled, first: tuple[str, ...], second: tuple[str, ...], names: tuple[str, ...]
 ) -> Agreement:
     """Compare two rankings whose scores were resampled together.
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from benchmark.metrics import Metric
     from reports.chosen import Place
     from reports.sides import Side
-    from reports.table import Table
+    from reports.tables.table import Table
     from results.spec import RunSpec
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.tree import Tree
 
-    from reports.table import Table
+    from reports.tables.table import Table
 
 Models = Annotated[
     list[str] | None,

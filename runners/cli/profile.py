@@ -122,7 +122,7 @@ def profile(
         except KeyboardInterrupt:
             display.say("Interrupted before anything was timed; nothing is written.")
             return 130
-    from reports.profile_files import profile_objects, profile_report, write_profile_report
+    from reports.profiles.files import profile_objects, profile_report, write_profile_report
 
     report = profile_report(found, beside.machine, beside.published)
     if as_json:
@@ -148,7 +148,7 @@ def _print_positions(
     found: MachineProfile, targets: Sequence[Target], among: MachineProfile | None
 ) -> None:
     """Where networks stand among others: the user's own always, all of them where it is asked."""
-    from reports.pareto import position
+    from reports.profiles.pareto import position
     from results.machines import newest_profile
     from zoo.registry import cards
 
@@ -238,7 +238,7 @@ def _layers(
         raise CovbenchError(
             f"--layers shows one network; {len(targets)} are selected.", "Name one of them."
         )
-    from reports.layer_tree import layer_csv, layer_objects, layer_tree
+    from reports.profiles.layer_tree import layer_csv, layer_objects, layer_tree
     from runners.profiling.work import layers_of
 
     layers = layers_of(targets[0], size)

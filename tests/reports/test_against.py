@@ -6,7 +6,7 @@ import pytest
 
 from benchmark.protocols import load_protocol
 from reports.against import against_tables
-from reports.table import Table, show
+from reports.tables.table import Table, show
 from results.record import RunRecord
 from tests.factory import make_record, make_scores
 from zoo.errors import CovbenchError

@@ -16,7 +16,7 @@ from reports.compare import pair_tables
 from reports.ranking import protocol_sides, ranking_table
 from reports.sentences import p_text
 from reports.sides import metric_named, scores_of
-from reports.table import Table
+from reports.tables.table import Table
 from results.cases import CASES, read_cases
 from results.store import Store
 from tests.stores import write_run

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
-from reports.labels import Point, place_labels
+from reports.figures.labels import Point, place_labels
 
 
 def plot(points: list[Point], size: tuple[float, float] = (9, 9)) -> tuple[Axes, FigureCanvasAgg]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.latex import escape_latex, latex_file
-from reports.table import Cell, Column, Row, Table
+from reports.tables.latex import escape_latex, latex_file
+from reports.tables.table import Cell, Column, Row, Table
 
 HOSTILE = (
     "under_score",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.pareto import front, position
+from reports.profiles.pareto import front, position
 from results.machines import MachineProfile
 from tests.reports.profiles import make_cost, make_network, make_profile, make_timing
 from zoo.errors import CovbenchError

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.profile_against import against_machine, against_published, correlation
-from reports.table import Table, show
+from reports.profiles.against import against_machine, against_published, correlation
+from reports.tables.table import Table, show
 from results.published import published_table
 from tests.reports.profiles import make_cost, make_network, make_profile, make_timing
 from zoo.errors import CovbenchError

@@ -8,8 +8,8 @@ import math
 import pytest
 from rich.console import Console
 
-from reports.render import csv_text, escape_markdown
-from reports.table import Cell, Column, Row, Table
+from reports.tables.render import csv_text, escape_markdown
+from reports.tables.table import Cell, Column, Row, Table
 
 TABLE = Table(
     "demo",

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from reports.table import Cell, Column, Row, Table, marks, show
+from reports.tables.table import Cell, Column, Row, Table, marks, show
 
 UP = Column("up", "Up", higher_is_better=True)
 DOWN = Column("down", "Down", higher_is_better=False)

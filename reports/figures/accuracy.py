@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reports.drawing import Writer, figure_writer, size_axis
-from reports.labels import Point, place_labels
+from reports.figures.drawing import Writer, figure_writer, size_axis
+from reports.figures.labels import Point, place_labels
 from reports.standings import PRIMARY
-from reports.table import Row, Table
+from reports.tables.table import Row, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reports.latex import latex_file
-from reports.profile_against import against_machine, against_published
-from reports.profile_tables import cost_table, speed_table
-from reports.render import csv_text
-from reports.speed_figure import speed_figure
-from reports.table import Table
+from reports.figures.speed import speed_figure
+from reports.profiles.against import against_machine, against_published
+from reports.profiles.tables import cost_table, speed_table
+from reports.tables.latex import latex_file
+from reports.tables.render import csv_text
+from reports.tables.table import Table
 from results.files import write_atomically
 from results.machines import MachineProfile, ProfiledNetwork, write_profile
 from results.published import PublishedTable

@@ -29,6 +29,9 @@ class Column:
         scale: Shown is the value times this: 100 where a fraction is shown in percent.
         brief: Whether a terminal, which is narrow, shows it too.
         higher_is_better: Direction of a metric: its best and second best values are marked.
+        shows: What stands beside a value: its spread, its interval, or nothing.
+        ties: What makes two values equal when the best is marked: their shown digits, or the
+            interval of their difference, in which case the cells carry their marks.
     """
 
     key: str
@@ -39,6 +42,8 @@ class Column:
     scale: float = 1.0
     brief: bool = True
     higher_is_better: bool | None = None
+    shows: Literal["spread", "interval", "value"] = "spread"
+    ties: Literal["digits", "interval"] = "digits"
 
     @property
     def head(self) -> str:
@@ -56,12 +61,18 @@ class Cell:
         spread: Sample standard deviation over runs; None for a single run.
         n: Number of runs behind the value.
         text: Shown instead of the value.
+        interval: Both ends of its 95 % interval.
+        mark: Its mark, where the column's ties are decided by intervals.
+        runs: Ids of the runs behind the value.
     """
 
     value: float | int | str | None = None
     spread: float | None = None
     n: int | None = None
     text: str | None = None
+    interval: tuple[float, float] | None = None
+    mark: Mark | None = None
+    runs: tuple[str, ...] = ()
 
     @property
     def number(self) -> float | None:
@@ -73,12 +84,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A row: its label, a cell for each column, and whether it takes part in the ranking."""
+    """A row: its label, a cell for each column, and whether it takes part in the ranking.
+
+    `notes` are what is special about it, in sentences: footnotes of the table.
+    """
 
     label: str
     cells: tuple[Cell, ...]
     rank: int | None = None
     status: str = "done"
+    notes: tuple[str, ...] = ()
 
     @property
     def competes(self) -> bool:
@@ -96,8 +111,9 @@ class Table:
         columns: Its columns, without label and rank.
         rows: Its rows, as long as the columns.
         caption: What the numbers are, in whole sentences.
-        notes: What is special about single rows or runs.
+        notes: What is special about the table as a whole, or about runs.
         context: Columns that CSV and JSON carry in every row, such as the dataset.
+        label: Head of the column of labels.
     """
 
     name: str
@@ -107,6 +123,7 @@ class Table:
     caption: str = ""
     notes: tuple[str, ...] = ()
     context: Mapping[str, str] = field(default_factory=dict)
+    label: str = "Model"
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -120,33 +137,39 @@ class Table:
         """Whether any row has a rank."""
         return any(row.rank is not None for row in self.rows)
 
+    @property
+    def footnotes(self) -> dict[str, str]:
+        """The rows' notes, each with its letter, in the order in which rows need them."""
+        notes = dict.fromkeys(note for row in self.rows for note in row.notes)
+        return {note: _letters(place) for place, note in enumerate(notes)}
+
     def to_markdown(self) -> str:
         """Heading, table, caption and notes in GitHub's Markdown."""
-        from reports.render import markdown
+        from reports.tables.render import markdown
 
         return markdown(self)
 
     def to_latex(self) -> str:
         r"""A `table` environment for `\input`; it needs the package booktabs."""
-        from reports.latex import latex
+        from reports.tables.latex import latex
 
         return latex(self)
 
     def to_csv(self) -> str:
         """The unrounded values as CSV, spread and number of runs in columns of their own."""
-        from reports.render import csv_text
+        from reports.tables.render import csv_text
 
         return csv_text([self])
 
     def to_objects(self) -> list[dict[str, Any]]:
         """A dictionary for each row, ready for JSON; metrics are under `scores`."""
-        from reports.render import objects
+        from reports.tables.render import objects
 
         return objects(self)
 
     def to_rich(self) -> rich.table.Table:
         """The brief columns of the table, for a terminal."""
-        from reports.render import rich_table
+        from reports.tables.render import rich_table
 
         return rich_table(self)
 
@@ -165,8 +188,11 @@ def show(cell: Cell, column: Column) -> str:
     if column.style == "size":
         return _size(number)
     text = f"{number * column.scale:.{column.digits}f}"
-    if cell.spread is not None and math.isfinite(cell.spread):
+    if column.shows == "spread" and cell.spread is not None and math.isfinite(cell.spread):
         text += f" ± {cell.spread * column.scale:.{column.digits}f}"
+    if column.shows == "interval" and cell.interval is not None:
+        low, high = (f"{end * column.scale + 0.0:.{column.digits}f}" for end in cell.interval)
+        text += f" [{low}, {high}]"
     return text
 
 
@@ -182,12 +208,17 @@ def marks(table: Table) -> dict[tuple[int, int], Mark]:
     """Which cells, by row and column, hold the best and the second best value of a metric.
 
     Only rows that compete count, and only where there are two or more. Values whose shown digits
-    are equal share a mark; the second best is the next different value.
+    are equal share a mark; the second best is the next different value. Where intervals decide
+    ties, the cells carry their marks.
     """
     found: dict[tuple[int, int], Mark] = {}
     competing = [index for index, row in enumerate(table.rows) if row.competes]
     for place, column in enumerate(table.columns):
         if column.higher_is_better is None or len(competing) < 2:
+            continue
+        if column.ties == "interval":
+            own = {index: table.rows[index].cells[place].mark for index in competing}
+            found |= {(index, place): mark for index, mark in own.items() if mark}
             continue
         values = {index: rounded(table.rows[index].cells[place], column) for index in competing}
         order = sorted(
@@ -200,6 +231,12 @@ def marks(table: Table) -> dict[tuple[int, int], Mark]:
             if value is not None and value in names:
                 found[index, place] = names[value]
     return found
+
+
+def _letters(place: int) -> str:
+    """a, b, ..., z, aa, ab, ..."""
+    before, last = divmod(place, 26)
+    return (_letters(before - 1) if before else "") + chr(ord("a") + last)
 
 
 def _size(number: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from benchmark.speed.timing import Timing
-from reports.pareto import MAC_COUNTERS
+from reports.profiles.pareto import MAC_COUNTERS
 from results.machines import MachineProfile
 
 COUNTERS = {"fvcore": "fvcore", "flop_counter_mode": "FlopCounterMode"}

@@ -5,8 +5,8 @@ import io
 import matplotlib.figure
 from PIL import Image
 
-from reports.figure import leaderboard_figure
-from reports.table import Cell, Column, Row, Table
+from reports.figures.accuracy import leaderboard_figure
+from reports.tables.table import Cell, Column, Row, Table
 from tests.reports.figures import kept_figures
 
 COLUMNS = (

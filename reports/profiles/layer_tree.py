@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from benchmark.layers import Layer
-from reports.table import Cell, Column, show
+from reports.tables.table import Cell, Column, show
 
 if TYPE_CHECKING:
     from rich.tree import Tree

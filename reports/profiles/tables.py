@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from benchmark.speed.timing import Timing
-from reports.profile_caption import (
+from reports.profiles.caption import (
     COUNTERS,
     MAC,
     WAYS,
@@ -13,8 +13,8 @@ from reports.profile_caption import (
     image,
     where_and_when,
 )
-from reports.profile_notes import counter_notes, failed, failures, short, uncounted
-from reports.table import Cell, Column, Row, Table
+from reports.profiles.notes import counter_notes, failed, failures, short, uncounted
+from reports.tables.table import Cell, Column, Row, Table
 from results.machines import MachineProfile, ProfiledNetwork
 
 _MIB = 1 / 2**20

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.text import Text
 from PIL import Image
 
-from reports.speed_figure import speed_figure
+from reports.figures.speed import speed_figure
 from results.machines import MachineProfile
 from tests.reports.figures import kept_figures
 from tests.reports.profiles import make_network, make_profile, make_timing

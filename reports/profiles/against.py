@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from benchmark.speed.timing import Timing
 from benchmark.subject import ENCODER
-from reports.profile_caption import WAYS, device, how_timed, image, modes, where_and_when
-from reports.profile_notes import failed, short
-from reports.profile_tables import decimals
-from reports.table import Cell, Column, Row, Table
+from reports.profiles.caption import WAYS, device, how_timed, image, modes, where_and_when
+from reports.profiles.notes import failed, short
+from reports.profiles.tables import decimals
+from reports.tables.table import Cell, Column, Row, Table
 from results.machines import MachineProfile, ProfiledNetwork
 from results.published import PublishedTable, method_of
 from zoo.errors import CovbenchError

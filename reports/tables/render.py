@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from reports.table import Cell, Table, marks, show
+from reports.tables.table import Cell, Table, marks, show
 
 if TYPE_CHECKING:
     import rich.table

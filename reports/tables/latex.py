@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from reports.table import Table, marks, show
+from reports.tables.table import Table, marks, show
 
 _WIDE = 9
 """Columns beyond which the table is set in small type."""

@@ -8,10 +8,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from benchmark.subject import ENCODER
-from reports.drawing import Writer, figure_writer, size_axis
-from reports.labels import Point, place_labels
-from reports.pareto import front
-from reports.profile_caption import (
+from reports.figures.drawing import Writer, figure_writer, size_axis
+from reports.figures.labels import Point, place_labels
+from reports.profiles.caption import (
     COUNTERS,
     WAYS,
     day,
@@ -22,6 +21,7 @@ from reports.profile_caption import (
     rounds,
     torch_version,
 )
+from reports.profiles.pareto import front
 from results.machines import MachineProfile
 
 if TYPE_CHECKING:

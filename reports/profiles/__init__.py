@@ -1,0 +1,1 @@
+"""What profiles of cost and speed read like."""

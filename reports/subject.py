@@ -1,0 +1,98 @@
+"""One comparison of a store, read once: what its tables, figures and page are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from reports.analysis import Analysis, analyse
+from reports.chosen import Place
+from reports.comparison import Comparison, Entry, compare
+from results.cases import Cases, read_cases
+from results.machines import MachineProfile
+from results.record import Failure, RunRecord
+from results.store import Damaged, Store
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """Runs on one dataset under one protocol.
+
+    Attributes:
+        root: The folder of the store.
+        comparison: All finished and failed runs, by row.
+        analysis: What the per-image scores say of the rows that have every run.
+        machine: A profile of the networks' speed, where one was chosen.
+    """
+
+    root: Path
+    comparison: Comparison
+    analysis: Analysis
+    machine: MachineProfile | None = None
+
+    @property
+    def name(self) -> str:
+        """Dataset and protocol in a file's name: `phantom-smoke`."""
+        spec = self.comparison.spec
+        parts = [spec.dataset, spec.protocol, *self.comparison.changes]
+        if spec.task != "infection":
+            parts.append(spec.task)
+        return slug("-".join(parts))
+
+    def entry(self, row: str) -> Entry | None:
+        """The runs of a row, by its label."""
+        return next((each for each in self.comparison.entries if each.label == row), None)
+
+
+@dataclass(frozen=True, eq=False)
+class Holdings:
+    """What a store holds.
+
+    Attributes:
+        root: Its folder.
+        subjects: Its comparisons, by dataset, protocol and task.
+        records: All valid records.
+        failures: The last failure of each run that has no record.
+        damaged: Records that can't be read.
+        cases: Its per-image scores, with the runs whose file can't be used.
+    """
+
+    root: Path
+    subjects: tuple[Subject, ...]
+    records: tuple[RunRecord, ...]
+    failures: tuple[Failure, ...]
+    damaged: tuple[Damaged, ...]
+    cases: Cases
+
+
+def read_holdings(root: Path, machine: MachineProfile | None = None) -> Holdings:
+    """Read a store: records, failures, per-image scores.
+
+    Args:
+        root: The folder of the store.
+        machine: A profile of the networks' speed, for what is shown of it.
+
+    Returns:
+        Everything that reports are made of; files that are damaged are named in it.
+    """
+    store = Store(root)
+    found = list(store.records())
+    records = tuple(each for each in found if isinstance(each, RunRecord))
+    failures = tuple(store.all_failures())
+    cases = read_cases(root)
+    places = {each.key: Place(each, cases) for each in compare(cases.records)}
+    subjects = []
+    for comparison in compare(records, failures):
+        empty = Place(Comparison(comparison.spec, ()), cases)
+        place = places.get(comparison.key)
+        analysis = analyse(place) if place else Analysis(empty, ())
+        subjects.append(Subject(root, comparison, analysis, machine))
+    damaged = tuple(each for each in found if isinstance(each, Damaged))
+    return Holdings(root, tuple(subjects), records, failures, damaged, cases)
+
+
+def slug(text: str) -> str:
+    """A text as part of a file's name or of a label in LaTeX."""
+    import re
+
+    return re.sub(r"[^A-Za-z0-9-]+", "-", text).strip("-")

@@ -1,0 +1,1 @@
+"""One table, whatever it is written as."""
