@@ -69,7 +69,12 @@ class Analysis:
                 return self.bootstrap(metric)
             some = self.scores(_ANY)
             return pooled_bootstrap(
-                self.rows, self._counts(), some.units, metric.measure, unit=some.unit
+                self.rows,
+                self._counts(),
+                some.units,
+                metric.measure,
+                folds=some.folds,
+                unit=some.unit,
             )
         except (ValueError, CovbenchError):  # a single patient, or no image with a score
             return None
@@ -84,9 +89,20 @@ class Analysis:
         return bootstrap(self.scores(metric))
 
     def interval(self, row: str, metric: Metric) -> Interval | None:
-        """The score of a row over all images with its 95 % interval, or None."""
+        """The score of a row over all its images with its 95 % interval, or None.
+
+        Patients in whom another row has no score are part of it: it is the mean that the row's own
+        runs have.
+        """
         resampled = self.resampled(metric) if row in self.rows else None
-        return resampled.mean(row) if resampled else None
+        if resampled is None:
+            return None
+        return self._alone(row, metric).mean(row) if resampled.left_out else resampled.mean(row)
+
+    @cache  # noqa: B019
+    def _alone(self, row: str, metric: Metric) -> Resampled:
+        """A row resampled by itself."""
+        return bootstrap(scores_of([self.sides[self.rows.index(row)]], metric))
 
     def standings(self, metric: Metric, baseline: str | None = None) -> tuple[Standing, ...]:
         """The rows from best to worst with rank, chance of being first and differences."""
@@ -108,17 +124,23 @@ class Analysis:
         return pair_tests(self.scores(metric), baseline=baseline, resampled=resampled)
 
     @cache  # noqa: B019
-    def marks(self, metric: Metric) -> dict[str, Mark]:
+    def marks(self, metric: Metric, among: tuple[str, ...] | None = None) -> dict[str, Mark]:
         """Which rows are the best and the second best by a metric, ties by interval.
 
         The best shares its mark with every row whose difference to it has an interval that holds
         0: the data can't tell them apart. Of the others the best is second, and shares that mark
         likewise.
+
+        Args:
+            metric: Any metric.
+            among: The rows that a table shows; all by default.
         """
         resampled = self.resampled(metric)
-        if resampled is None or len(self.rows) < 2:
+        if resampled is None:
             return {}
-        rest = [each.row for each in standings(resampled)]
+        rest = [each.row for each in standings(resampled) if among is None or each.row in among]
+        if len(rest) < 2:
+            return {}
         found: dict[str, Mark] = {}
         places: tuple[Mark, ...] = ("best", "second")
         for mark in places:

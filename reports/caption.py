@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from benchmark.metrics import METRICS
+from reports.analysis import Analysis
 from reports.comparison import Comparison
+from reports.rows import Form
+from reports.sentences import UNITS
+from reports.tables.table import Column
+from reports.words import listed, numbers, plural
 from results.record import RunRecord
 
 _SHOWN_GROUPS = 3
@@ -18,10 +24,10 @@ def title(comparison: Comparison, target: str) -> str:
     return f"{spec.dataset}, protocol {spec.protocol}{changes}{what}"
 
 
-def caption(comparison: Comparison) -> str:
+def caption(comparison: Comparison, form: Form, analysis: Analysis | None = None) -> str:
     """The sentences under a leaderboard's heading, without those about its metrics."""
     records = comparison.records
-    sentences = [_runs(comparison)]
+    sentences = [_runs(comparison, form, analysis)]
     if records:
         sentences += [
             _images(records),
@@ -33,25 +39,71 @@ def caption(comparison: Comparison) -> str:
     return " ".join(sentences)
 
 
-def numbers(values: Iterable[int]) -> str:
-    """Whole numbers with their runs joined: `1–3, 5`."""
-    parts: list[list[int]] = []
-    for value in sorted(set(values)):
-        if parts and value == parts[-1][-1] + 1:
-            parts[-1].append(value)
-        else:
-            parts.append([value])
-    return ", ".join(f"{p[0]}–{p[-1]}" if len(p) > 2 else ", ".join(map(str, p)) for p in parts)
+def explained(columns: Sequence[Column], primary: str) -> str:
+    """What the metrics of a table are means of, and what its marks say."""
+    judged = [(column, METRICS[column.key]) for column in columns if column.key in METRICS]
+    by_kind = {
+        kind: [column.title for column, metric in judged if metric.aggregation == kind]
+        for kind in ("slice", "pooled", "patient")
+    }
+    parts = [
+        listed(names) + words[len(names) == 1]
+        for kind, words in _KINDS.items()
+        if (names := by_kind[kind])
+    ]
+    sentences = []
+    if any(column.key == primary for column, _ in judged):
+        title = next(column.title for column, _ in judged if column.key == primary)
+        sentences.append(f"Sorted by {title}.")
+    if parts:
+        text = ", ".join(parts)
+        sentences.append(text[0].upper() + text[1:] + ".")
+    marks = "Best in bold, second best underlined"
+    if any(column.ties == "interval" for column, _ in judged):
+        marks += (
+            ", each with those that the data don't tell from it (95 % interval of the paired "
+            "difference holds 0)"
+        )
+    return " ".join([*sentences, f"{marks}."])
 
 
-def _runs(comparison: Comparison) -> str:
+_KINDS = {
+    "slice": (" are means over images", " is the mean over images"),
+    "pooled": (" pool the pixels of all test images", " pools the pixels of all test images"),
+    "patient": (
+        " average over a patient's images first",
+        " averages over a patient's images first",
+    ),
+}
+"""What a metric is a mean of, said of several and of one."""
+
+
+def _runs(comparison: Comparison, form: Form, analysis: Analysis | None) -> str:
+    """What a value is, and what stands beside it."""
     wanted = comparison.wanted
     folds = sorted({fold for fold, _, _ in wanted})
     seeds = sorted({seed for _, _, seed in wanted})
-    where = f"{_word('fold', folds)} {numbers(folds)}, {_word('seed', seeds)} {numbers(seeds)}"
+    where = f"{plural('fold', folds)} {numbers(folds)}, {plural('seed', seeds)} {numbers(seeds)}"
+    if form.spread == "interval" and (unit := interval_unit(analysis)):
+        return (
+            f"Mean over all test images and seeds with its 95 % interval (bootstrap over {unit}, "
+            f"10,000 resamples; {where})."
+        )
     if len(wanted) == 1:
         return f"One run a row ({where}): no spread."
-    return f"Mean ± sample standard deviation over {len(wanted)} runs ({where})."
+    mean = f"over {len(wanted)} runs ({where})"
+    if form.spread == "none":
+        return f"Mean {mean}."
+    if form.spread in ("seeds", "folds"):
+        each = "mean of its folds" if form.spread == "seeds" else "mean of its seeds"
+        return f"Mean {mean} ± sample standard deviation over {form.spread}, each the {each}."
+    return f"Mean ± sample standard deviation {mean}."
+
+
+def interval_unit(analysis: Analysis | None) -> str:
+    """What was resampled for an analysis: `10 patients`; empty where nothing could be."""
+    resampled = analysis.resampled(METRICS["dice_slice"]) if analysis else None
+    return f"{resampled.n} {UNITS[resampled.unit]}" if resampled else ""
 
 
 def _images(records: Sequence[RunRecord]) -> str:
@@ -107,7 +159,3 @@ def _code(records: Sequence[RunRecord]) -> str:
 def _span(values: Iterable[int]) -> str:
     known = sorted(set(values))
     return str(known[0]) if len(known) == 1 else f"{known[0]} to {known[-1]}"
-
-
-def _word(singular: str, values: Sequence[int]) -> str:
-    return singular if len(values) == 1 else f"{singular}s"

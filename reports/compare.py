@@ -117,8 +117,7 @@ def _mean_row(side: Side, scores: Scores, drawn: Bootstrap) -> Row:
 
     mean = drawn.mean(side.label)
     units, place = unit_scores(scores), scores.rows.index(side.label)
-    by_seed = np.average(units.by_seed[place], axis=1, weights=units.weights[place])
-    spread = float(by_seed.std(ddof=1)) if scores.seeds > 1 else None
+    spread = float(np.nanstd(units.seed_means[place], ddof=1)) if scores.seeds > 1 else None
     cells = [Cell(each) for each in (mean.estimate, mean.low, mean.high, spread)]
     return Row(side.label, (Cell(side.records[0].spec.protocol), *cells))
 

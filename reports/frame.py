@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from reports.tables.table import Cell
 from results.record import Failure, RunRecord
@@ -56,18 +56,32 @@ def tidy(records: Iterable[RunRecord], failures: Iterable[Failure] = ()) -> pd.D
     return pd.DataFrame(lines, columns=list(COLUMNS)).astype({"value": float})
 
 
-def summarise(frame: pd.DataFrame) -> dict[str, Cell]:
+Over = Literal["runs", "seeds", "folds"]
+
+
+def summarise(frame: pd.DataFrame, over: Over = "runs") -> dict[str, Cell]:
     """Mean, sample standard deviation and number of runs of every metric in a tidy frame.
 
-    Runs in which a score is undefined are left out; a single run has no spread.
+    Runs in which a score is undefined are left out; what there is one of has no spread.
+
+    Args:
+        frame: Runs of one row.
+        over: What the deviation is taken over: all runs; seeds, each the mean of its folds; or
+            folds, each the mean of its seeds. The mean is over runs, whatever is chosen.
     """
-    found = frame.groupby("metric", sort=False)["value"].agg(["mean", "std", "count"])
-    return {
-        str(metric): Cell(
-            float(mean) if count else None, float(std) if count > 1 else None, int(count)
+    found = {}
+    for metric, own in frame.groupby("metric", sort=False):
+        defined = own[own["value"].notna()]
+        values = defined["value"]
+        if over != "runs":
+            values = defined.groupby(over.removesuffix("s"))["value"].mean()
+        found[str(metric)] = Cell(
+            float(defined["value"].mean()) if len(defined) else None,
+            float(values.std()) if len(values) > 1 else None,
+            len(defined),
+            runs=tuple(defined["run"]),
         )
-        for metric, mean, std, count in found.itertuples()
-    }
+    return found
 
 
 def _lines(record: RunRecord) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.metrics import METRICS, Metric
 from benchmark.statistics import Scores, Unit
-from reports.caption import numbers
+from reports.words import numbers, plural
 from results.cases import LeftOut
 from results.record import RunRecord
 from zoo.errors import CovbenchError, unknown
@@ -63,7 +63,7 @@ class Side:
 
 def named(word: str, values: Sequence[int]) -> str:
     """Numbers after what they number: `fold 1`, `folds 1–3, 5`."""
-    return f"{word if len(values) == 1 else f'{word}s'} {numbers(values)}"
+    return f"{plural(word, values)} {numbers(values)}"
 
 
 def metric_named(word: str) -> Metric:
@@ -177,6 +177,7 @@ def scores_of(sides: Sequence[Side], metric: Metric) -> Scores:
         unit=_unit(sides, (groups for groups in images.values())),
         average="slice" if metric.aggregation == "slice" else "patient",
         bounds=(0.0, 1.0 if metric.unit == "fraction" else math.inf),
+        folds=tuple(fold for fold in folds for _ in images[fold]),
     )
 
 

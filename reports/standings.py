@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchmark.metrics import METRICS
-from reports.caption import caption, title
-from reports.comparison import Comparison, Entry, compare
-from reports.frame import summarise, tidy
-from reports.tables.table import Cell, Column, Row, Table, rounded
+from reports.analysis import Analysis
+from reports.caption import caption, explained, title
+from reports.comparison import Comparison, compare
+from reports.frame import summarise
+from reports.rows import Form, RowFacts, cells_of, columns_of, facts_of, over_of
+from reports.subject import slug
+from reports.tables.layout import GENERAL, load_layout
+from reports.tables.table import Column, Row, Table, rounded
 from reports.trivial import TrivialFrames, trivial_frames
 from results.record import Failure, RunRecord
 
@@ -30,13 +33,17 @@ HEADINGS = {
     "hd95_slice_px": "HD95",
     "dice_patient": "Dice/patient",
 }
-"""The scores of a leaderboard, and their names in its head."""
-_BRIEF = ("miou_pooled", PRIMARY, "hausdorff_slice_px")
-_KINDS = (
-    "Sorted by Dice. Sensitivity, specificity, Dice, HD and HD95 are means over images, mIoU pools "
-    "the pixels of all test images, Dice/patient averages over a patient's images first. Best in "
-    "bold, second best underlined."
+"""Short names of the scores that tables show most."""
+
+_EMPTY = (
+    "Left out of Dice: images without infection in which none was found; penalised: those in which "
+    "only one of the two masks is empty; both over all runs."
 )
+
+
+def general_form() -> Form:
+    """The form of a leaderboard that is asked for no other."""
+    return Form(load_layout(GENERAL))
 
 
 def leaderboard_tables(
@@ -45,10 +52,7 @@ def leaderboard_tables(
     *,
     trivial: TrivialFrames = trivial_frames,
 ) -> list[Table]:
-    """The leaderboards of some runs.
-
-    A row is ranked where it has every run that any row of its table has. Others stand at their
-    place without a rank, and so do the trivial predictors; rows whose every run failed stand last.
+    """The leaderboards of some runs, from their records alone.
 
     Args:
         records: Finished runs.
@@ -56,117 +60,96 @@ def leaderboard_tables(
         trivial: Gives the trivial predictors' scores for a comparison, and what to say of them.
 
     Returns:
-        A table for each comparison and target.
+        A table for each comparison and target; see `leaderboard`.
     """
     return [
-        _table(comparison, target, trivial)
+        leaderboard(comparison, target, general_form(), trivial=trivial)
         for comparison in compare(records, failures)
         for target in comparison.targets
     ]
 
 
-def _metric_column(key: str, heading: str) -> Column:
-    """The column of a metric: fractions in percent, direction and unit from the metric's list."""
-    metric = METRICS[key]
-    fraction = metric.unit == "fraction"
-    return Column(
-        key,
-        heading,
-        unit="%" if fraction else metric.unit,
-        scale=100.0 if fraction else 1.0,
-        brief=key in _BRIEF,
-        higher_is_better=metric.higher_is_better,
-    )
+def leaderboard(
+    comparison: Comparison,
+    target: str,
+    form: Form,
+    analysis: Analysis | None = None,
+    *,
+    footnotes: Mapping[str, Sequence[str]] | None = None,
+    trivial: TrivialFrames = trivial_frames,
+) -> Table:
+    """The rows of a comparison, best first.
 
+    A row is ranked where it has every run that any row of its table has. Others stand at their
+    place without a rank, and so do the trivial predictors; rows whose every run failed stand last.
 
-def _table(comparison: Comparison, target: str, trivial: TrivialFrames) -> Table:
-    wanted = len(comparison.wanted)
-    frames = {
-        entry.label: frame[frame["target"] == target]
-        for entry in comparison.entries
-        for frame in (tidy(entry.records),)
-    }
+    Args:
+        comparison: The runs.
+        target: What was segmented.
+        form: Columns, and what stands beside a mean.
+        analysis: What patients' scores say of them: intervals, and which values are equal.
+        footnotes: What is special about rows, by label.
+        trivial: Gives the trivial predictors' scores, and what to say of them.
+    """
     baselines, remarks = trivial(comparison, target)
-    frames |= baselines
-    summaries = {label: summarise(frame) for label, frame in frames.items()}
-    columns = _columns()
-    rows = [_row(entry, summaries[entry.label], wanted) for entry in comparison.entries]
-    rows += [_baseline(label, summaries[label]) for label in baselines]
-    rows = _ranked(rows, columns)
-    text = f"{caption(comparison)} {_KINDS}"
-    empty = _empty_masks(frames)
-    if empty:
-        place = [column.key for column in columns].index("runs")
-        columns = [*columns[:place], *_EMPTY_COLUMNS, *columns[place:]]
-        rows = [_with_counts(row, place, empty.get(row.label)) for row in rows]
-        text += (
-            " Left out of Dice: images without infection in which none was found; penalised: those "
-            "in which only one of the two masks is empty; both over all runs."
+    wanted = len(comparison.wanted)
+    facts = [facts_of(entry, target, wanted, form) for entry in comparison.entries]
+    facts = [replace(each, analysis=analysis, empty=_empty(each.frame)) for each in facts]
+    facts += [_baseline(label, frame, form) for label, frame in baselines.items()]
+    empty = any(any(each.empty) for each in facts if each.empty)
+    columns = columns_of(form, analysis, empty=empty)
+    rows = [
+        Row(
+            each.label,
+            cells_of(each, form, columns),
+            status="trivial" if each.label in baselines else each.status,
+            notes=tuple((footnotes or {}).get(each.label, ())),
         )
+        for each in facts
+    ]
     spec = comparison.spec
-    name = "-".join(["leaderboard", spec.dataset, spec.protocol, *comparison.changes, target])
+    about = [caption(comparison, form, analysis), explained(columns, PRIMARY)]
     return Table(
-        name=re.sub(r"[^A-Za-z0-9-]+", "-", name),
+        name=slug("-".join(["leaderboard", spec.dataset, spec.protocol, *comparison.changes]))
+        + f"-{slug(target)}",
         title=title(comparison, target),
         columns=tuple(columns),
-        rows=tuple(rows),
-        caption=text,
-        notes=(*_notes(comparison, summaries, wanted), *remarks),
-        context={
-            "dataset": spec.dataset,
-            "protocol": spec.protocol,
-            "changes": " ".join(comparison.changes),
-            "task": spec.task,
-            "target": target,
-        },
+        rows=tuple(_ranked(rows, columns)),
+        caption=" ".join([*about, _EMPTY] if empty else about),
+        notes=(*_notes(comparison, facts, wanted), *remarks),
+        context=context_of(comparison, target),
+        label=form.layout.label,
     )
 
 
-def _columns() -> list[Column]:
-    return [
-        Column("params", "Params", style="size"),
-        Column("macs", "MACs", style="size", brief=False),
-        *(_metric_column(key, heading) for key, heading in HEADINGS.items()),
-        Column("runs", "Runs", style="count"),
-    ]
+def context_of(comparison: Comparison, target: str) -> dict[str, str]:
+    """What CSV and JSON say in every row."""
+    spec = comparison.spec
+    return {
+        "dataset": spec.dataset,
+        "protocol": spec.protocol,
+        "changes": " ".join(comparison.changes),
+        "task": spec.task,
+        "target": target,
+    }
 
 
-_EMPTY_COLUMNS = (
-    Column("undefined", "Left out", style="count", brief=False),
-    Column("penalised", "Penalised", style="count", brief=False),
-)
+def _baseline(label: str, frame: pd.DataFrame, form: Form) -> RowFacts:
+    return RowFacts(label, None, summarise(frame, over_of(form.spread)), frame, _empty(frame))
 
 
-def _row(entry: Entry, summary: Mapping[str, Cell], wanted: int) -> Row:
-    done = len(entry.records)
-    statuses = ", ".join(dict.fromkeys(failure.status for failure in entry.failures))
-    runs = f"{done} of {wanted}" if done < wanted else None
-    status = "done" if done == wanted else "incomplete"
-    if statuses and done:
-        runs = f"{runs}, {len(entry.failures)} failed ({statuses})"
-    elif statuses:
-        runs = status = f"failed ({statuses})"
-    cost = entry.records[0].cost if entry.records else None
-    return Row(
-        entry.label,
-        (
-            Cell(cost.params if cost else None),
-            Cell(cost.headline if cost else None),
-            *(summary.get(key, Cell()) for key in HEADINGS),
-            Cell(done, text=runs),
-        ),
-        status=status,
-    )
-
-
-def _baseline(label: str, summary: Mapping[str, Cell]) -> Row:
-    cells = (summary.get(key, Cell()) for key in HEADINGS)
-    return Row(label, (Cell(), Cell(), *cells, Cell()), status="trivial")
+def _empty(frame: pd.DataFrame) -> tuple[int, int] | None:
+    """Images left out and penalised in Dice, over all runs; None where there is no run."""
+    own = frame[frame["metric"] == PRIMARY]
+    return (int(own["undefined"].sum()), int(own["penalised"].sum())) if len(own) else None
 
 
 def _ranked(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
     """Rows by the primary metric, those without it last; equal digits share a rank."""
-    place = [column.key for column in columns].index(PRIMARY)
+    keys = [column.key for column in columns]
+    if PRIMARY not in keys:  # a layout of one's own may leave it out
+        return list(rows)
+    place = keys.index(PRIMARY)
 
     def shown(row: Row) -> float | None:
         return rounded(row.cells[place], columns[place])
@@ -184,43 +167,24 @@ def _ranked(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
         rank = None
         if row.status == "done" and value is not None:
             rank = 1 + sum(other > value for other in competing)
-        found.append(Row(row.label, row.cells, rank, row.status))
+        found.append(replace(row, rank=rank))
     return found
 
 
-def _empty_masks(frames: Mapping[str, pd.DataFrame]) -> dict[str, tuple[int, int]]:
-    """Images left out and penalised in Dice, by row; empty where there is none at all."""
-    found = {}
-    for label, frame in frames.items():
-        own = frame[frame["metric"] == PRIMARY]
-        if len(own):
-            found[label] = int(own["undefined"].sum()), int(own["penalised"].sum())
-    return found if any(map(any, found.values())) else {}
-
-
-def _with_counts(row: Row, place: int, counts: tuple[int, int] | None) -> Row:
-    added = tuple(map(Cell, counts)) if counts else (Cell(), Cell())
-    return Row(row.label, (*row.cells[:place], *added, *row.cells[place:]), row.rank, row.status)
-
-
-def _notes(
-    comparison: Comparison, summaries: Mapping[str, Mapping[str, Cell]], wanted: int
-) -> list[str]:
+def _notes(comparison: Comparison, facts: Sequence[RowFacts], wanted: int) -> list[str]:
     notes = []
-    if any(0 < len(entry.records) < wanted for entry in comparison.entries):
+    if any(each.status == "incomplete" for each in facts):
         notes.append(
             f"Rows with fewer than {wanted} runs are not ranked: their mean is over other images."
         )
-    for entry in comparison.entries:
-        summary = summaries[entry.label]
+    for each in facts:
         short = [
-            f"{heading} in {summary[key].n}"
+            f"{heading} in {each.summary[key].n}"
             for key, heading in HEADINGS.items()
-            if entry.records and key in summary and summary[key].n != len(entry.records)
+            if each.done and key in each.summary and each.summary[key].n != each.done
         ]
         if short:
-            of = len(entry.records)
-            notes.append(f"{entry.label}: defined are {', '.join(short)} of {of} runs.")
+            notes.append(f"{each.label}: defined are {', '.join(short)} of {each.done} runs.")
     versions = Counter(record.code.version for record in comparison.records)
     if len(versions) > 1:
         notes.append("The runs come from different versions of covbench.")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Frames = dict[str, "pd.DataFrame"]
+_NO_RUN: dict[str, Any] = {"run": "", "seed": 0}
 TrivialFrames = Callable[[Comparison, str], tuple[Frames, list[str]]]
 
 
@@ -26,8 +27,8 @@ def trivial_frames(comparison: Comparison, target: str) -> tuple[Frames, list[st
         target: What was segmented.
 
     Returns:
-        For each predictor a frame with the columns metric, value, undefined and penalised, a line
-        for every metric and fold; and notes: why there are none, where the data aren't here.
+        For each predictor a frame with the columns metric, value, undefined, penalised and fold, a
+        line for every metric and fold; and notes: why there are none, where the data aren't here.
     """
     import pandas as pd
 
@@ -49,7 +50,8 @@ def trivial_frames(comparison: Comparison, target: str) -> tuple[Frames, list[st
             return {}, [f"Trivial predictors are left out: fold {identity[0]} is another one here."]
         for name, (_, scores) in trivial_rows(dataset, folds[identity], protocol.score).items():
             lines[f"{name} (trivial)"] += [
-                {"metric": key, **score.model_dump()} for key, score in scores.items()
+                {**_NO_RUN, "fold": identity[0], "metric": key, **score.model_dump()}
+                for key, score in scores.items()
             ]
     frames = {name: pd.DataFrame(own).astype({"value": float}) for name, own in lines.items()}
     return frames, ["Trivial predictors need no training; a spread of theirs is over folds alone."]

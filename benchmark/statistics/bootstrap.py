@@ -184,9 +184,8 @@ def bootstrap(
     widening = widening_of(n, level)
     estimates = units.means
     means = np.empty((len(scores.rows), resamples))
-    for place, own in enumerate(units.weights):
-        values = weights[place] @ units.by_seed[place]
-        means[place] = (drawn * (own * values)).sum(axis=1) / (drawn @ own)
+    for place, (own, values) in enumerate(zip(units.weights, units.by_seed, strict=True)):
+        means[place] = _means(drawn, own, values, weights[place], estimates[place])
     return Bootstrap(
         rows=scores.rows,
         estimates=estimates,
@@ -217,6 +216,20 @@ def widening_of(n: int, level: float) -> float:
 
     ends = (1 + level) / 2
     return math.sqrt(n / (n - 1)) * float(stats.t.ppf(ends, n - 1) / stats.norm.ppf(ends))
+
+
+def _means(
+    drawn: Floats, weights: Floats, values: Floats, seeds: Floats, estimate: float
+) -> Floats:
+    """A row's mean in each resample; its estimate where none of the drawn units is defined."""
+    totals = drawn @ weights.T
+    sums = drawn @ (weights * values).T
+    by_seed = np.divide(sums, totals, out=np.full_like(sums, np.nan), where=totals > 0)
+    # A seed of which nothing was drawn is left out, as in the estimate.
+    counted = np.where(np.isnan(by_seed), 0.0, np.broadcast_to(seeds, by_seed.shape))
+    total = counted.sum(axis=1)
+    mean = (np.nan_to_num(by_seed) * counted).sum(axis=1)
+    return np.divide(mean, total, out=np.full_like(mean, estimate), where=total != 0)
 
 
 def _seed_weights(row: str, seeds: int, resamples: int, seed: int, draw: bool) -> Floats:

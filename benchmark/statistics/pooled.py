@@ -20,6 +20,7 @@ def pooled_bootstrap(
     units: tuple[str, ...],
     measure: str,
     *,
+    folds: tuple[str, ...] = (),
     unit: Unit = "patient",
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -28,7 +29,7 @@ def pooled_bootstrap(
     """Draw patients with replacement, the same for all rows, and pool their pixels.
 
     The same patients are drawn as by `bootstrap` with the same seed, and the spread is widened
-    alike. A resample in which a ratio is 0/0 counts as the estimate.
+    alike. A fold of which a resample holds no patient is left out of that resample.
 
     Args:
         rows: Names of the rows.
@@ -36,13 +37,15 @@ def pooled_bootstrap(
             (rows, seeds, images, 4).
         units: The patient of each image.
         measure: A ratio of `Confusion`, such as `miou`.
+        folds: The fold of each image; empty: all are of one. Pixels are pooled in each fold.
         unit: What the units are.
         resamples: How many resamples.
         seed: Seed of the random numbers.
         level: Probability that an interval is made for.
 
     Returns:
-        Each row's score of all its images pooled, averaged over seeds, and its resamples.
+        Each row's score of a fold's images pooled, averaged over folds and seeds, as the mean over
+        runs is; and its resamples.
 
     Raises:
         ValueError: There are fewer than two units.
@@ -52,10 +55,13 @@ def pooled_bootstrap(
     if n < 2:
         raise ValueError(f"{n} units; intervals need two")
     member = (code[:, None] == np.arange(n)).astype(float)
-    by_unit = np.einsum("rsik,iu->rsuk", counts, member)
-    estimates = _ratio(by_unit.sum(axis=2), measure).mean(axis=1)
+    _, fold = np.unique(np.array(folds or ("",) * len(units)), return_inverse=True)
+    of_fold = (fold[:, None] == np.arange(fold.max() + 1)).astype(float)
+    # (rows, seeds, folds, units, 4): a patient's pixels in each fold
+    by_unit = np.einsum("rsik,iu,if->rsfuk", counts, member, of_fold)
+    estimates = _mean_ratio(by_unit.sum(axis=3), measure)
     drawn = draw_units(n, resamples, seed)
-    found = np.stack([_ratio(drawn @ own, measure).mean(axis=0) for own in by_unit])
+    found = np.stack([_mean_ratio(np.moveaxis(drawn @ own, 2, 0), measure) for own in by_unit])
     found = np.where(np.isnan(found), estimates[:, None], found)
     widening = widening_of(n, level)
     return Resampled(
@@ -72,7 +78,11 @@ def pooled_bootstrap(
     )
 
 
-def _ratio(counts: Floats, measure: str) -> Floats:
-    """The ratio of counts, whose last axis is tp, fp, fn, tn."""
+def _mean_ratio(counts: Floats, measure: str) -> Floats:
+    """The ratio of counts (n, seeds, folds, 4), averaged over seeds and the folds that have one."""
     parts = (cast(int, counts[..., place]) for place in range(4))
-    return np.asarray(getattr(Confusion(*parts), measure), dtype=np.float64)
+    ratios = np.asarray(getattr(Confusion(*parts), measure), dtype=np.float64)
+    known = ~np.isnan(ratios)
+    total = known.sum(axis=(1, 2))
+    sums = np.where(known, ratios, 0.0).sum(axis=(1, 2))
+    return np.divide(sums, total, out=np.full(len(ratios), np.nan), where=total > 0)

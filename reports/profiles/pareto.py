@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from benchmark.complexity import FLOP_COUNTER, FVCORE, SIZE
 from benchmark.subject import ENCODER
+from reports.words import listed
 from results.machines import MachineProfile, ProfiledNetwork
 from zoo.cards import Card
 from zoo.errors import CovbenchError
@@ -92,7 +93,7 @@ class Position:
     def words(self) -> list[str]:
         """The position in lines for a terminal."""
         lines = [self._line(place) for place in self.places]
-        numbers = _joined([place.what for place in self.places])
+        numbers = listed([place.what for place in self.places])
         if self.compared == 0:
             lines.append("There is no other network to compare it with.")
         elif self.on_front:
@@ -278,10 +279,6 @@ def _mode(row: ProfiledNetwork) -> tuple[object, ...] | None:
 def _sizes(own: tuple[int, int, int], others: tuple[int, int, int]) -> str:
     mine, theirs = ("×".join(map(str, each)) for each in (own, others))
     return f"MACs and latency are not compared: its image is {mine}, the others' {theirs}."
-
-
-def _joined(words: Sequence[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else list(words))
 
 
 def _some(names: Sequence[str]) -> str:

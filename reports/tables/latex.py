@@ -42,6 +42,7 @@ _SPECIAL = {
     "↓": r"$\downarrow$",
     "−": r"$-$",
     "Δ": r"$\Delta$",
+    "✓": r"$\surd$",
     "\N{NO-BREAK SPACE}": "~",
 }
 
@@ -92,7 +93,7 @@ def latex(table: Table) -> str:
             cells.append(f"{command}{{{text}}}" if command else text)
         rank = [str(row.rank or "")] if lead else []
         # In braces, since a row that begins with [ would be taken for an option of \\.
-        lines.append([*rank, f"{{{escape_latex(row.label)}}}", *cells])
+        lines.append([*rank, f"{{{escape_latex(row.heading)}}}", *cells])
     styler = pd.DataFrame(lines, columns=pd.Index(head), dtype=object).style.hide(axis="index")
     text = styler.to_latex(
         hrules=True,

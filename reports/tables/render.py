@@ -29,7 +29,7 @@ def markdown(table: Table) -> str:
             mark = found.get((index, place))
             cells.append(f"**{text}**" if mark == "best" else f"<u>{text}</u>" if mark else text)
         rank = [str(row.rank) if row.rank else ""] if lead else []
-        lines.append([*rank, escape_markdown(row.label), *cells])
+        lines.append([*rank, escape_markdown(row.heading), *cells])
     left = {len(lead)} | {
         place + len(lead) + 1
         for place, column in enumerate(table.columns)
@@ -151,5 +151,5 @@ def rich_table(table: Table) -> rich.table.Table:
             for place, column in shown
         ]
         rank = [Text(str(row.rank or ""))] if table.ranked else []
-        grid.add_row(*rank, Text(row.label), *cells)
+        grid.add_row(*rank, Text(row.heading), *cells)
     return grid

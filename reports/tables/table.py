@@ -86,7 +86,15 @@ class Cell:
 class Row:
     """A row: its label, a cell for each column, and whether it takes part in the ranking.
 
-    `notes` are what is special about it, in sentences: footnotes of the table.
+    Attributes:
+        label: Its name, in CSV, JSON and traces too.
+        cells: One for each column.
+        rank: Its place, or None.
+        status: How far its runs are.
+        notes: What is special about it, in sentences: footnotes of the table.
+        title: What readers see instead of the label; empty: the label.
+        compared: Whether its values are compared with those of other rows in a table that shows
+            no ranks.
     """
 
     label: str
@@ -94,11 +102,18 @@ class Row:
     rank: int | None = None
     status: str = "done"
     notes: tuple[str, ...] = ()
+    title: str | None = None
+    compared: bool = False
 
     @property
     def competes(self) -> bool:
         """Whether its values may be marked as the best."""
-        return self.rank is not None
+        return self.compared or self.rank is not None
+
+    @property
+    def heading(self) -> str:
+        """What readers see."""
+        return self.label if self.title is None else self.title
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ from benchmark.statistics import (
     holm,
     kendall_tau,
     pair_tests,
+    pooled_bootstrap,
     rank_biserial,
     standings,
     unit_scores,
@@ -167,12 +169,62 @@ def test_undefined_scores_are_left_out_by_the_stated_rule() -> None:
     assert (found.names, found.left_out) == (("p", "q", "r"), ("s",))
     # r has one seed in a; p one image in a and two in b.
     assert found.values == pytest.approx(np.array([[0.3, 0.5, 0.6], [0.15, 0.4, 0.6]]))
-    assert found.means == pytest.approx([1.4 / 3, 1.15 / 3])
+    # The mean over seeds of each seed's mean over the units that it has, as over runs.
+    assert found.seed_means == pytest.approx(np.array([[0.4, 0.5], [0.95 / 3, 1.35 / 3]]))
+    assert found.means == pytest.approx([0.45, 1.15 / 3])
     by_image = unit_scores(replace(scores, average="slice"))
-    assert by_image.weights == pytest.approx(np.array([[1, 1, 0.5], [2, 1, 1]]))
-    assert by_image.means == pytest.approx([1.1 / 2.5, 1.3 / 4])
+    third, half, fifth = 1 / 3, 1 / 2, 1 / 5
+    weights = [
+        [[third, third, third], [half, half, 0]],
+        [[2 * fifth, fifth, fifth], [2 * fifth, fifth, fifth]],
+    ]
+    assert by_image.weights == pytest.approx(np.array(weights))
+    # s is left out, so that b's mean is over its other four images.
+    assert by_image.means == pytest.approx([0.45, (0.9 / 4 + 1.7 / 4) / 2])
     assert bootstrap(scores).left_out == ("s",)
     assert bootstrap(scores).n == pair_tests(scores, [("a", "b")])[0].n == 3
+
+
+def test_a_mean_is_over_folds_of_each_folds_mean() -> None:
+    values = np.array([[[0.9, 0.7, 0.1, 0.2, 0.3]]])
+    scores = Scores(("a",), values, ("p", "p", "q", "r", "s"), folds=("1", "1", "1", "2", "2"))
+    # Fold 1 has p (0.8) and q (0.1), fold 2 has r and s.
+    assert unit_scores(scores).means == pytest.approx([(0.45 + 0.25) / 2])
+    by_image = unit_scores(replace(scores, average="slice"))
+    assert by_image.means == pytest.approx([(1.7 / 3 + 0.25) / 2])
+    # A patient of two folds counts in both, by its mean in each.
+    split = replace(scores, units=("p", "q", "q", "p", "s"))
+    assert unit_scores(split).means == pytest.approx([((0.9 + 0.4) / 2 + 0.25) / 2])
+
+
+def test_pooled_scores_are_resampled_by_patient() -> None:
+    # tp, fp, fn, tn of four images; patient p has the first two, fold 1 the first three.
+    images = np.array([[1, 1, 0, 8], [3, 0, 1, 6], [0, 2, 2, 6], [5, 0, 0, 5]], dtype=float)
+    counts = np.stack([images[None], images[::-1][None]])
+    found = pooled_bootstrap(
+        ("a", "b"),
+        counts,
+        ("p", "p", "q", "r"),
+        "dice",
+        folds=("1", "1", "1", "2"),
+        resamples=4000,
+    )
+    first = 2 * 4 / (2 * 4 + 3 + 3), 1.0  # pooled over fold 1, and fold 2 alone
+    second = 2 * 8 / (2 * 8 + 2 + 3), 2 * 1 / (2 * 1 + 1)
+    assert found.estimates == pytest.approx([sum(first) / 2, sum(second) / 2])
+    # Without folds, every resample of three patients has one of 10 contents; the plain mean of
+    # resamples is that of their multinomial probabilities.
+    plain = pooled_bootstrap(("a",), counts[:1], ("p", "p", "q", "r"), "dice", resamples=50_000)
+    by_patient = np.array([images[:2].sum(axis=0), images[2], images[3]])
+    expected = 0.0
+    for p, q in itertools.product(range(4), repeat=2):
+        if p + q <= 3:
+            n = (p, q, 3 - p - q)
+            tp, fp, fn, _ = np.array(n) @ by_patient
+            ways = 6 / math.prod(math.factorial(each) for each in n)
+            expected += ways / 27 * 2 * tp / (2 * tp + fp + fn)
+    shrunk = plain.estimates[0] + (plain.means[0] - plain.estimates[0]) / plain.widening
+    assert shrunk.mean() == pytest.approx(expected, abs=0.003)
 
 
 def test_means_over_images_weigh_patients_by_their_images() -> None:

@@ -186,7 +186,8 @@ def test_baselines_stand_at_their_place_without_rank_or_mark() -> None:
     def baselines(
         _comparison: Comparison, _target: str
     ) -> tuple[dict[str, pd.DataFrame], list[str]]:
-        lines = [{"metric": "dice_slice", "value": 0.6, "undefined": 1, "penalised": 2}]
+        line = {"run": "", "fold": 1, "seed": 0, "metric": "dice_slice", "value": 0.6}
+        lines = [{**line, "undefined": 1, "penalised": 2}]
         return {"threshold (trivial)": pd.DataFrame(lines)}, ["A remark."]
 
     records = [make_record("good", 0.8), make_record("bad", 0.3)]
