@@ -170,7 +170,7 @@ def test_undefined_scores_are_left_out_by_the_stated_rule() -> None:
     # r has one seed in a; p one image in a and two in b.
     assert found.values == pytest.approx(np.array([[0.3, 0.5, 0.6], [0.15, 0.4, 0.6]]))
     # The mean over seeds of each seed's mean over the units that it has, as over runs.
-    assert found.seed_means == pytest.approx(np.array([[0.4, 0.5], [0.95 / 3, 1.35 / 3]]))
+    assert found.seed_means == pytest.approx(np.array([[0.4, 0.5], [0.85 / 3, 1.45 / 3]]))
     assert found.means == pytest.approx([0.45, 1.15 / 3])
     by_image = unit_scores(replace(scores, average="slice"))
     third, half, fifth = 1 / 3, 1 / 2, 1 / 5
