@@ -80,15 +80,44 @@ def read_holdings(root: Path, machine: MachineProfile | None = None) -> Holdings
     records = tuple(each for each in found if isinstance(each, RunRecord))
     failures = tuple(store.all_failures())
     cases = read_cases(root)
+    subjects = _subjects(root, records, failures, cases, machine)
+    damaged = tuple(each for each in found if isinstance(each, Damaged))
+    return Holdings(root, subjects, records, failures, damaged, cases)
+
+
+def merge(first: Holdings, second: Holdings, machine: MachineProfile | None = None) -> Holdings:
+    """Two stores as one; a run that both hold counts once, as the first has it."""
+    import pandas as pd
+
+    known = {record.spec.id for record in first.records}
+    records = first.records + tuple(r for r in second.records if r.spec.id not in known)
+    failures = first.failures + second.failures
+    scored = {record.spec.id for record in first.cases.records}
+    frame = second.cases.frame
+    added = frame[~frame["run"].isin(scored)]
+    cases = Cases(
+        pd.concat([first.cases.frame, added], ignore_index=True),
+        first.cases.records + tuple(r for r in second.cases.records if r.spec.id not in scored),
+        first.cases.left_out + second.cases.left_out,
+    )
+    subjects = _subjects(first.root, records, failures, cases, machine)
+    return Holdings(first.root, subjects, records, failures, first.damaged + second.damaged, cases)
+
+
+def _subjects(
+    root: Path,
+    records: tuple[RunRecord, ...],
+    failures: tuple[Failure, ...],
+    cases: Cases,
+    machine: MachineProfile | None,
+) -> tuple[Subject, ...]:
     places = {each.key: Place(each, cases) for each in compare(cases.records)}
     subjects = []
     for comparison in compare(records, failures):
-        empty = Place(Comparison(comparison.spec, ()), cases)
         place = places.get(comparison.key)
-        analysis = analyse(place) if place else Analysis(empty, ())
-        subjects.append(Subject(root, comparison, analysis, machine))
-    damaged = tuple(each for each in found if isinstance(each, Damaged))
-    return Holdings(root, tuple(subjects), records, failures, damaged, cases)
+        nothing = Analysis(Place(Comparison(comparison.spec, ()), cases), ())
+        subjects.append(Subject(root, comparison, analyse(place) if place else nothing, machine))
+    return tuple(subjects)
 
 
 def slug(text: str) -> str:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from runners.cli import options
-from zoo.errors import CovbenchError, unknown
+from runners.cli.training import announce, train_missing
+from zoo.errors import unknown
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from results.store import Store
     from runners.drive import Outcome
     from runners.plan import Plan
-
-_HOURS_WITHOUT_ASKING = 1.0
 
 
 def run(
@@ -105,7 +100,7 @@ def run(
         retry_failed=retry_failed,
         force=force,
     )
-    _announce(plan, len(slots), console, yes=yes or dry_run, on_gpu=device == "cuda")
+    announce(plan, len(slots), console, yes=yes or dry_run, on_gpu=device == "cuda")
     if dry_run:
         for job in plan.todo:
             print(job.spec.title)
@@ -115,77 +110,8 @@ def run(
         for job in plan.jobs:
             store.set_aside(job.spec)
     save_plan(out, plan)
-    _tidy(plan, out)
-    outcome = _drive(plan, slots, store, console, fail_fast=fail_fast)
+    outcome = train_missing(plan, slots, store, console, fail_fast=fail_fast)
     return _finish(plan, outcome, out, console)
-
-
-def _tidy(plan: Plan, out: Path) -> None:
-    """Remove what commands that were killed left behind beside what they had finished."""
-    from results.files import remove_abandoned
-    from runners.leftovers import sweep_run
-
-    remove_abandoned(out)
-    for job in plan.jobs:
-        if job.spec.id in plan.done:
-            sweep_run(job.folder)
-
-
-def _announce(plan: Plan, slots: int, console: Console, *, yes: bool, on_gpu: bool) -> None:
-    """Say how many runs there are and about how long they take; refuse long ones on a CPU."""
-    from runners.display import duration
-    from runners.estimate import estimate_seconds
-
-    todo = plan.todo
-    word = "run" if len(plan.jobs) == 1 else "runs"
-    parts = [f"{len(plan.jobs)} {word}: {len(plan.done)} done, {len(todo)} to do"]
-    if plan.failed:
-        parts.append(f"{len(plan.failed)} failed before (--retry-failed tries them again)")
-    if not todo:
-        console.print("; ".join([*parts, "nothing is missing"]) + ".", highlight=False)
-        return
-    seconds = estimate_seconds(todo, slots)
-    about = f"about {duration(seconds)}" if seconds is not None else "no estimate on a GPU"
-    console.print("; ".join([*parts, about]) + ".", highlight=False, soft_wrap=True)
-    if seconds is not None and seconds > _HOURS_WITHOUT_ASKING * 3600 and not (yes or on_gpu):
-        raise CovbenchError(
-            f"These runs take about {duration(seconds)} on this machine, which has no GPU.",
-            "Try --protocol smoke first, choose fewer --models or --folds, or add --yes.",
-        )
-
-
-def _drive(
-    plan: Plan, slots: list[int | None], store: Store, console: Console, *, fail_fast: bool
-) -> Outcome:
-    from runners.display import Display
-    from runners.drive import Outcome, drive
-    from runners.executors.local import LocalExecutor
-    from runners.machine import preload_for
-
-    if not plan.todo:
-        return Outcome()
-    stopping = False
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal stopping
-        if stopping:  # a second Ctrl-C: at once, workers end with this process
-            os._exit(130)
-        stopping = True
-        console.print("Stopping: runs in progress write a checkpoint ...", highlight=False)
-
-    before = {number: signal.signal(number, stop) for number in _STOP_SIGNALS}
-    try:
-        executor = LocalExecutor(slots, preload_for(job.spec.model for job in plan.todo))
-        with Display(len(plan.todo), console) as display:
-            return drive(
-                plan, executor, store, display, fail_fast=fail_fast, should_stop=lambda: stopping
-            )
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _finish(plan: Plan, outcome: Outcome, out: Path, console: Console) -> int:
