@@ -72,7 +72,7 @@ def test_marks_rules_and_heads() -> None:
         r"3 & {c} & 3.00 \\",
         r"\bottomrule",
         r"\label{tab:t-1}",
-        r"\caption[Title]{Title. A caption. A note.}",
+        r"\caption[{Title}]{Title. A caption. A note.}",
     ):
         assert line in text.splitlines()
 
