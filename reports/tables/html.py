@@ -23,12 +23,14 @@ thead th { border-bottom: 1px solid; }
 tbody th { font-weight: normal; }
 tbody th, .text { text-align: left; }
 td.text { white-space: normal; }
+sup { line-height: 0; }
 p, ul { font-size: .875rem; max-width: 60rem; overflow-wrap: anywhere; }
 .footnotes { list-style: none; padding: 0; }
 @media print {
   :root { color-scheme: light; }
-  body { font-size: 9pt; margin: 0; max-width: none; padding: 0; }
+  body { font-size: 8pt; margin: 0; max-width: none; padding: 0; }
   section { overflow: visible; }
+  th, td { padding: .1rem .3rem; white-space: normal; }
   thead { display: table-header-group; }
   tr, li { break-inside: avoid; }
 }

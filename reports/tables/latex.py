@@ -23,6 +23,12 @@ _FIT = (
 )
 """Shrinks what is wider than the line, in documents that load graphicx."""
 
+_TURN = (
+    "\\ifdefined\\landscape\\begin{{landscape}}\\fi\n{}"
+    "\\ifdefined\\landscape\\end{{landscape}}\\fi\n"
+)
+"""Turns what is wider than a page, in documents that load lscape or pdflscape."""
+
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -52,11 +58,6 @@ _SPECIAL = {
 }
 
 _SMALL = "\\scriptsize\n\\setlength{\\tabcolsep}{3pt}\n"
-
-_LANDSCAPE = (
-    "% Wider than the text: set it between \\begin{landscape} and \\end{landscape},\n"
-    "% of the package pdflscape.\n"
-)
 
 _MINUS = re.compile(r"(?<![\w-])-(?=\d)")
 """The hyphen before a number, to be set as a minus."""
@@ -90,7 +91,8 @@ def latex(table: Table) -> str:
 
     Best values are bold and second best underlined; the caption ends with the table's notes, the
     rows' footnotes stand under it; the label is `tab:` and the table's name. In a document that
-    loads graphicx, a `table` wider than the line is shrunk to it; a `longtable` can't be.
+    loads graphicx, a `table` wider than the line is shrunk to it. A `longtable` can't be: where
+    small type is not enough, it is turned in a document that loads pdflscape.
     """
     import pandas as pd
 
@@ -130,13 +132,14 @@ def latex_file(tables: Sequence[Table]) -> str:
     """Several tables in one file, with a comment that says what they need."""
     long = [is_long(table) for table in tables]
     packages = "booktabs,longtable" if any(long) else "booktabs"
-    head = f"% Needs \\usepackage{{{packages}}}"
+    head = [f"Needs \\usepackage{{{packages}}}."]
     if not all(long):
-        head += "; with \\usepackage{graphicx}, wide tables are shrunk"
-    head += ".\n"
+        head.append("With \\usepackage{graphicx}, wide tables are shrunk.")
     if any(long):
-        head += "% A longtable needs text in one column.\n"
-    return head + "\n".join(latex(table) for table in tables)
+        head.append("With \\usepackage{pdflscape}, a longtable wider than the page is turned.")
+        head.append("A longtable needs text in one column.")
+    comment = "".join(f"% {line}\n" for line in head)
+    return comment + "\n".join(latex(table) for table in tables)
 
 
 def is_long(table: Table) -> bool:
@@ -162,13 +165,12 @@ def _long(table: Table, text: str) -> str:
     before = "\\setlength{\\LTcapwidth}{\\linewidth}\n"
     if _width(table, _DIGIT, _GAP) > _WIDE:
         before = _SMALL + before
-    if _width(table, _SMALL_DIGIT, _SMALL_GAP) > _WIDE:
-        before = _LANDSCAPE + before
     after = ""
     if table.footnotes:
         before += "\\setlength{\\LTpost}{\\smallskipamount}\n"
         after = f"\\nopagebreak\n{_footnotes(table)}\n"
-    return f"\\begingroup\n{before}{text}{after}\\endgroup\n"
+    text = f"\\begingroup\n{before}{text}{after}\\endgroup\n"
+    return text if _width(table, _SMALL_DIGIT, _SMALL_GAP) <= _WIDE else _TURN.format(text)
 
 
 def _footnotes(table: Table) -> str:
