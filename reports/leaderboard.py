@@ -1,4 +1,4 @@
-"""The leaderboard as files: Markdown, LaTeX, CSV and figures from a store's records."""
+"""The leaderboard as files: tables in several formats and figures from a store's records."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reports.standings import leaderboard_tables
+from reports.tables.html import html_file
 from reports.tables.latex import latex_file
-from reports.tables.render import csv_text
+from reports.tables.render import csv_text, json_text
 from reports.tables.table import Table
 from results.files import write_atomically
 from results.record import RunRecord
 from results.store import Damaged, Store
 from zoo.errors import CovbenchError, unknown
 
-TABLE_FORMATS = ("md", "tex", "csv")
+TABLE_FORMATS = ("md", "tex", "csv", "html", "json")
+STORE_FORMATS = ("md", "tex", "csv")
 FORMATS = (*TABLE_FORMATS, "png", "pdf")
 
 
@@ -37,7 +39,7 @@ def write_leaderboard(store_root: Path) -> Written:
         The tables and paths; nothing is written where there is no run yet.
     """
     _, tables = _read(store_root)
-    return Written(tables, write_tables(tables, store_root, "leaderboard", TABLE_FORMATS))
+    return Written(tables, write_tables(tables, store_root, "leaderboard", STORE_FORMATS))
 
 
 def write_report(
@@ -122,11 +124,13 @@ def write_tables(
     if not tables:
         return ()
     texts = {
-        "md": "\n".join(table.to_markdown() for table in tables),
-        "tex": latex_file(tables),
-        "csv": csv_text(tables),
+        "md": lambda: "\n".join(table.to_markdown() for table in tables),
+        "tex": lambda: latex_file(tables),
+        "csv": lambda: csv_text(tables),
+        "html": lambda: html_file(tables, f"covbench: {name}"),
+        "json": lambda: json_text(tables),
     }
-    paths = [folder / f"{name}.{each}" for each in TABLE_FORMATS if each in formats]
-    for path in paths:
-        write_atomically(path, texts[path.suffix[1:]])
-    return tuple(paths)
+    paths = {each: folder / f"{name}.{each}" for each in TABLE_FORMATS if each in formats}
+    for each, path in paths.items():
+        write_atomically(path, texts[each]())
+    return tuple(paths.values())

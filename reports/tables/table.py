@@ -164,14 +164,20 @@ class Table:
 
         return markdown(self)
 
+    def to_html(self) -> str:
+        """A `table` element and what belongs under it, as part of a page."""
+        from reports.tables.html import html
+
+        return html(self)
+
     def to_latex(self) -> str:
-        r"""A `table` environment for `\input`; it needs the package booktabs."""
+        r"""A `table` environment for `\input`, or a `longtable`; it needs the package booktabs."""
         from reports.tables.latex import latex
 
         return latex(self)
 
     def to_csv(self) -> str:
-        """The unrounded values as CSV, spread and number of runs in columns of their own."""
+        """The unrounded values as CSV; spread, runs and intervals in columns of their own."""
         from reports.tables.render import csv_text
 
         return csv_text([self])
@@ -189,8 +195,47 @@ class Table:
         return rich_table(self)
 
 
+@dataclass(frozen=True)
+class Line:
+    """A row as readers see it.
+
+    Attributes:
+        rank: Its rank, or nothing.
+        label: Its label.
+        letters: The letters of its footnotes.
+        cells: The text and the mark of each cell.
+    """
+
+    rank: str
+    label: str
+    letters: tuple[str, ...]
+    cells: tuple[tuple[str, Mark | None], ...]
+
+
+def lines(table: Table) -> list[Line]:
+    """The rows as every format for readers shows them, not yet escaped."""
+    found, letters = marks(table), table.footnotes
+    return [
+        Line(
+            rank=str(row.rank or ""),
+            label=row.heading,
+            letters=tuple(letters[note] for note in dict.fromkeys(row.notes)),
+            cells=tuple(
+                (show(cell, column), found.get((index, place)))
+                for place, (cell, column) in enumerate(zip(row.cells, table.columns, strict=True))
+            ),
+        )
+        for index, row in enumerate(table.rows)
+    ]
+
+
+def one_line(text: str) -> str:
+    """Text without line breaks and control characters."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
+
+
 def show(cell: Cell, column: Column) -> str:
-    """A cell as readers see it: `75.63 ± 1.20`, `472.4 K`, `–`."""
+    """A cell as readers see it: `75.63 ± 1.20`, `75.63 [70.10, 80.20]`, `472.4 K`, `–`."""
     if cell.text is not None:
         return cell.text
     if column.style == "text" and cell.value is not None:
@@ -205,7 +250,11 @@ def show(cell: Cell, column: Column) -> str:
     text = f"{number * column.scale:.{column.digits}f}"
     if column.shows == "spread" and cell.spread is not None and math.isfinite(cell.spread):
         text += f" ± {cell.spread * column.scale:.{column.digits}f}"
-    if column.shows == "interval" and cell.interval is not None:
+    if (
+        column.shows == "interval"
+        and cell.interval is not None
+        and all(map(math.isfinite, cell.interval))
+    ):
         low, high = (f"{end * column.scale + 0.0:.{column.digits}f}" for end in cell.interval)
         text += f" [{low}, {high}]"
     return text

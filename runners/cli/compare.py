@@ -150,7 +150,12 @@ def _show(tables: Sequence[Table], to: Path | None, as_json: bool) -> None:
     """Print the tables, with their sentences wherever they go, and write the files."""
     if as_json:
         options.print_json(
-            {"table": table.title, **row, "caption": table.caption, "notes": list(table.notes)}
+            {
+                "table": table.title,
+                **row,
+                "caption": table.caption,
+                "notes": [*row.get("notes", ()), *table.notes],
+            }
             for table in tables
             for row in table.to_objects()
         )

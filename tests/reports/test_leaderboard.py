@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,8 @@ def test_a_report_has_tables_figures_and_the_published_table(store: Store, tmp_p
     names = {path.name for path in written.paths}
     assert names == {path.name for path in out.iterdir()}
     assert names == {
-        *(f"leaderboard.{each}" for each in ("md", "tex", "csv", "png", "pdf")),
-        *(f"against-miniseg-table3.{each}" for each in ("md", "tex", "csv")),
+        *(f"leaderboard.{each}" for each in ("md", "tex", "csv", "html", "json", "png", "pdf")),
+        *(f"against-miniseg-table3.{each}" for each in ("md", "tex", "csv", "html", "json")),
     }
     assert len(written.tables) == 3
     assert (out / "leaderboard.png").read_bytes().startswith(b"\x89PNG")
@@ -59,6 +60,12 @@ def test_a_report_has_tables_figures_and_the_published_table(store: Store, tmp_p
         lines = list(csv.DictReader(file))
     assert [line["name"] for line in lines] == ["enet", "x_%$y", "unet"]
     assert float(lines[0]["dice_slice"]) == pytest.approx((0.7 + 0.72 + 0.75) / 3, abs=1e-12)
+    items = json.loads((out / "leaderboard.json").read_text(encoding="utf-8"))
+    assert [item["name"] for item in items] == ["enet", "x_%$y", "unet"]
+    assert {item["table"] for item in items} == {written.tables[0].title}
+    page = (out / "leaderboard.html").read_text(encoding="utf-8")
+    assert "<h1>covbench: leaderboard</h1>" in page
+    assert written.tables[0].to_html() in page
 
 
 def test_the_same_records_give_the_same_files(store: Store, tmp_path: Path) -> None:
@@ -96,4 +103,4 @@ def test_failures_alone_make_tables_without_a_figure(tmp_path: Path) -> None:
     store = Store(tmp_path / "runs")
     store.write_failure(make_failure("unet", dataset="ct100"))
     written = write_report(store.root, tmp_path / "out")
-    assert [path.suffix for path in written.paths] == [".md", ".tex", ".csv"]
+    assert [path.suffix for path in written.paths] == [".md", ".tex", ".csv", ".html", ".json"]

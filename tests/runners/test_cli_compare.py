@@ -44,7 +44,7 @@ def test_two_rows(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert difference["p"] == pytest.approx(2 / 2**8)
     assert "paired bootstrap over 8 patients" in difference["caption"]
     written = {path.name for path in (tmp_path / "out").iterdir()}
-    assert written == {"compare.md", "compare.tex", "compare.csv"}
+    assert written == {f"compare.{each}" for each in ("md", "tex", "csv", "html", "json")}
 
     (*_, single) = found(capsys, *shared, "--seeds", "1")
     assert single["seeds"] == 1
