@@ -165,7 +165,7 @@ def _show(tables: Sequence[Table], to: Path | None, as_json: bool) -> None:
             for table in tables:
                 print("\n".join([table.caption, *(f"- {note}" for note in table.notes), ""]))
     if to is not None:
-        from reports.leaderboard import TABLE_FORMATS, write_tables
+        from reports.tables.files import TABLE_FORMATS, write_tables
 
         paths = write_tables(tables, to, "compare", TABLE_FORMATS)
         names = ", ".join(map(str, paths))

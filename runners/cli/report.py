@@ -8,28 +8,68 @@ from typing import Annotated
 import typer
 
 from runners.cli import options
-from zoo.errors import CovbenchError
+from zoo.errors import CovbenchError, unknown
 
 
 def report(
     from_: Annotated[Path, typer.Option("--from", help="Folder of the records.")] = Path("runs"),
     to: Annotated[Path, typer.Option(help="Folder for tables and figures.")] = Path("report"),
     against: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Print a published table beside, with verdicts: miniseg-table3, chsnet-table3."
+        ),
+    ] = None,
+    layout: Annotated[
+        list[str] | None,
+        typer.Option(help="A paper's own form: miniseg-table3, chsnet-table3; or your own .toml."),
+    ] = None,
+    spread: Annotated[
+        str,
+        typer.Option(help="Beside a mean: runs, seeds, folds (deviation), interval (95 %), none."),
+    ] = "runs",
+    metric: Annotated[
+        str, typer.Option(help="What ranks and tests are of: dice, hd95_px, dice_slice, ...")
+    ] = "dice",
+    baseline: Annotated[
         str | None,
-        typer.Option(help="Print a published table beside: miniseg-table3, chsnet-table3."),
+        typer.Option(help="The row that the others are tested against; the best by default."),
+    ] = None,
+    machine: Annotated[
+        str | None,
+        typer.Option(help="Where speeds come from: a machine's name, or profile.json."),
+    ] = None,
+    formats: Annotated[
+        str | None,
+        typer.Option("--formats", help="Only these: md,tex,csv,html,json,png,pdf."),
     ] = None,
     as_json: options.Json = False,
 ) -> int:
-    """Write the leaderboard as Markdown, LaTeX, CSV and figures, from the records alone."""
+    """Write the tables of a store in every format, and its figures, from the records alone."""
     if not from_.is_dir():
         raise CovbenchError(
             f"There is no folder {from_}.",
             "Give the folder of a `covbench run` with --from.",
         )
-    options.check_writable(to)
-    from reports.leaderboard import write_report
+    from reports.report import FORMATS, Wish, write_report
+    from reports.rows import SPREADS
+    from reports.sides import metric_named
+    from results.machines import find_profile
 
-    written = write_report(from_, to, against=against)
+    chosen = next((each for each in SPREADS if each == spread), None)
+    if chosen is None:
+        raise unknown("spread", spread, SPREADS, ", ".join(SPREADS))
+    wish = Wish(
+        against=tuple(options.split_commas(against or [])),
+        layouts=tuple(options.split_commas(layout or [])),
+        spread=chosen,
+        machine=find_profile(machine) if machine else None,
+        metric=metric_named(metric),
+        baseline=baseline,
+        formats=tuple(options.split_commas([formats])) if formats is not None else FORMATS,
+    )
+    options.check_writable(to)
+    written = write_report(from_, to, wish)
     if as_json:
         options.print_json(
             {"table": table.title, **row} for table in written.tables for row in table.to_objects()

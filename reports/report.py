@@ -1,0 +1,157 @@
+"""A report: every table and figure of a store, from its records alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmark.metrics import Metric
+from reports.against import against_tables
+from reports.leaderboard import Written, damage_notes
+from reports.methods import methods
+from reports.paper_tables import paper_tables
+from reports.rows import Form, Spread
+from reports.standings import leaderboard
+from reports.statistics_table import STATISTIC, statistics_table
+from reports.subject import Holdings, Subject, read_holdings
+from reports.tables.files import TABLE_FORMATS, write_tables
+from reports.tables.layout import GENERAL, Layout, load_layout
+from reports.tables.table import Table
+from results.files import write_atomically
+from results.machines import MachineProfile
+from zoo.errors import CovbenchError, unknown
+
+FIGURE_FORMATS = ("png", "pdf")
+FORMATS = (*TABLE_FORMATS, *FIGURE_FORMATS)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a report is to hold.
+
+    Attributes:
+        against: Published tables to be printed beside the measured numbers.
+        layouts: Layouts beside the leaderboard: names, or paths of TOML files.
+        spread: What stands beside a mean.
+        machine: The profile that speeds come from.
+        metric: What rows are ranked and tested by.
+        baseline: The row that the others are tested against; the best by default.
+        formats: Which of `FORMATS` to write.
+    """
+
+    against: tuple[str, ...] = ()
+    layouts: tuple[str, ...] = ()
+    spread: Spread = "runs"
+    machine: MachineProfile | None = None
+    metric: Metric = STATISTIC
+    baseline: str | None = None
+    formats: tuple[str, ...] = FORMATS
+
+    def __post_init__(self) -> None:
+        for each in self.formats:
+            if each not in FORMATS:
+                raise unknown("format", each, FORMATS, ", ".join(FORMATS))
+
+
+def write_report(root: Path, out: Path, wish: Wish | None = None) -> Written:
+    """Write the tables and figures of a store.
+
+    Args:
+        root: The folder of the records.
+        out: Where the files go.
+        wish: What the report is to hold.
+
+    Returns:
+        The tables and paths, the leaderboards first.
+
+    Raises:
+        CovbenchError: There are no runs, or a name is not known.
+    """
+    wish = wish or Wish()
+    layouts = [load_layout(name) for name in wish.layouts]
+    holdings = read_holdings(root, wish.machine)
+    _check(holdings, wish)
+    boards = _leaderboards(holdings, wish)
+    found: list[tuple[str, Sequence[Table]]] = [("leaderboard", boards)]
+    found.append(("statistics", _statistics(holdings, wish)))
+    for layout in layouts:
+        found.append((layout.name, _laid_out(holdings, layout, wish)))
+    for name in wish.against:
+        found.append((f"against-{name}", against_tables(holdings.records, name)))
+    paths: list[Path] = []
+    for name, tables in found:
+        paths += write_tables(tables, out, name, wish.formats)
+    if "md" in wish.formats:
+        paths += _write_methods(holdings, out)
+    return Written(tuple(table for _, tables in found for table in tables), tuple(paths))
+
+
+def _check(holdings: Holdings, wish: Wish) -> None:
+    """Refuse a store without runs, and a baseline that no table has."""
+    if not holdings.subjects and (broken := holdings.damaged):
+        raise CovbenchError(
+            f"All {len(broken)} records below {holdings.root} are damaged: {broken[0].path} "
+            f"({broken[0].reason}).",
+            "Run the same `covbench run` again: what is damaged is moved aside and done anew.",
+        )
+    if not holdings.subjects:
+        raise CovbenchError(
+            f"There are no runs below {holdings.root}.", "Start some: covbench run --out FOLDER"
+        )
+    rows = sorted({row for each in holdings.subjects for row in each.analysis.rows})
+    if wish.baseline is not None and wish.baseline not in rows:
+        raise unknown("row", wish.baseline, rows, ", ".join(rows))
+
+
+def _leaderboards(holdings: Holdings, wish: Wish) -> list[Table]:
+    """A leaderboard for each comparison and target; the first one names damaged records."""
+    form = Form(load_layout(GENERAL), wish.spread, wish.machine)
+    tables = [
+        leaderboard(each.comparison, target, form, each.analysis)
+        for each in holdings.subjects
+        for target in each.comparison.targets
+    ]
+    notes = (*tables[0].notes, *damage_notes(holdings.damaged))
+    return [replace(tables[0], notes=notes), *tables[1:]]
+
+
+def _statistics(holdings: Holdings, wish: Wish) -> list[Table]:
+    made = [
+        statistics_table(
+            each,
+            wish.metric,
+            wish.baseline if wish.baseline in each.analysis.rows else None,
+        )
+        for each in holdings.subjects
+    ]
+    return [table for table in made if table is not None]
+
+
+def _laid_out(holdings: Holdings, layout: Layout, wish: Wish) -> list[Table]:
+    """The store in a layout: a published table's, or one for all rows."""
+    form = Form(layout, wish.spread, wish.machine)
+    if layout.published:
+        return paper_tables(form, holdings.subjects)
+    tables = [
+        leaderboard(each.comparison, target, form, each.analysis)
+        for each in holdings.subjects
+        for target in each.comparison.targets
+    ]
+    return [replace(table, name=f"{layout.name}-{table.name}") for table in tables]
+
+
+def _write_methods(holdings: Holdings, out: Path) -> list[Path]:
+    """The methods section of each comparison, in one file."""
+    texts = [_methods(each) for each in holdings.subjects]
+    if not any(texts):
+        return []
+    path = out / "methods.md"
+    write_atomically(path, "\n".join(text for text in texts if text))
+    return [path]
+
+
+def _methods(subject: Subject) -> str:
+    text = methods(subject)
+    heading = f"## {subject.comparison.spec.dataset}, {subject.analysis.place.protocol}"
+    return f"{heading}\n\n{text}\n" if text else ""
