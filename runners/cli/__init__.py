@@ -19,6 +19,7 @@ from runners.cli import (
     new,
     profile,
     report,
+    row,
     run,
     status,
 )
@@ -42,6 +43,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("profile")(profile.profile)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
+app.command("row")(row.row)
 app.command("models")(listing.models)
 app.command("datasets")(listing.datasets)
 app.command("protocols")(listing.protocols)

@@ -1,0 +1,218 @@
+"""`covbench row`: train one's own network alone, and set it among the rows of a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runners.cli import options
+from runners.cli.training import announce, train_missing
+from zoo.errors import CovbenchError, unknown
+
+if TYPE_CHECKING:
+    from benchmark.protocols import Protocol
+    from reports.my_row import MyRow
+    from reports.subject import Holdings, Subject
+
+
+def row(
+    network: Annotated[
+        str, typer.Argument(help="Your file, ./my_net.py or ./my_net.py:MyNet; or any network.")
+    ],
+    beside: Annotated[
+        Path,
+        typer.Option(help="The other rows: a folder of records, or a file of `covbench export`."),
+    ] = Path("runs"),
+    data: Annotated[
+        str | None, typer.Option("--data", "-d", help="Which dataset, where there are several.")
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option("--protocol", "-p", help="Which protocol, where there are several."),
+    ] = None,
+    metric: Annotated[
+        str, typer.Option(help="What ranks and tests are of: dice, hd95_px, dice_slice, ...")
+    ] = "dice",
+    spread: Annotated[
+        str,
+        typer.Option(help="Beside a mean: runs, seeds, folds (deviation), interval (95 %), none."),
+    ] = "runs",
+    machine: Annotated[
+        str | None,
+        typer.Option(help="Where speeds come from: a machine's name, or profile.json."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder of your network's records.")
+    ] = Path("runs"),
+    to: Annotated[Path, typer.Option(help="Folder for the tables and figures.")] = Path("row"),
+    gpus: Annotated[
+        str | None, typer.Option(help="GPUs to use: 0,1 or none; all of them by default.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Runs at a time on a CPU; one a core, up to 4, by default.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't stop at long runs.")] = False,
+    as_json: options.Json = False,
+) -> int:
+    """Train your network on the folds and seeds of a store, and say where it stands there.
+
+    Nothing else is trained: the other rows are taken as they are recorded.
+    """
+    from benchmark.datasets import data_root
+    from reports.my_row import my_row
+    from reports.rows import SPREADS, Form
+    from reports.sides import metric_named
+    from reports.tables.layout import GENERAL, load_layout
+    from reports.subject import read_holdings
+    from results.machines import find_profile
+    from results.shared import opened
+    from results.store import Store
+    from runners.machine import slots_and_threads
+    from runners.plan import Resources, make_plan, save_plan
+    from runners.selecting import choose_rows
+
+    judged = metric_named(metric)
+    chosen_spread = next((each for each in SPREADS if each == spread), None)
+    if chosen_spread is None:
+        raise unknown("spread", spread, SPREADS, ", ".join(SPREADS))
+    profile = find_profile(machine) if machine else None
+    chosen = choose_rows([network])
+    if len(chosen.rows) != 1:
+        raise CovbenchError(
+            f"{network} names {len(chosen.rows)} networks.", "Name one: ./my_net.py:MyNet"
+        )
+    console = options.messages()
+    with opened(beside) as folder:
+        others = read_holdings(folder, profile)
+        place = _place(others, beside, data, protocol)
+        spec, wanted = place.comparison.spec, place.comparison.wanted
+        settings = _settings(place)
+        _check_data(spec.dataset, spec.data_hash)
+        for each in (out, to):
+            options.check_writable(each)
+        slots, device, threads = slots_and_threads(gpus, jobs, None)
+        plan = make_plan(
+            chosen.rows,
+            [spec.dataset],
+            settings,
+            Resources(out, data_root(), chosen.plugins, device, threads),
+            folds=sorted({fold for fold, _, _ in wanted}),
+            seeds=sorted({seed for _, _, seed in wanted}),
+        )
+        announce(plan, len(slots), console, yes=yes, on_gpu=device == "cuda")
+        save_plan(out, plan)
+        outcome = train_missing(plan, slots, Store(out), console)
+        if outcome.stopped:
+            raise KeyboardInterrupt
+        subject = _together(others, out, place)
+    form = Form(load_layout(GENERAL), chosen_spread, profile)
+    found = my_row(subject, plan.jobs[0].spec.row, form, judged)
+    paths = _write(found, to)
+    _show(found, as_json)
+    names = ", ".join(map(str, paths))
+    console.print(f"Written: {names}", highlight=False, soft_wrap=True)
+    return 2 if outcome.failures or plan.failed else 0
+
+
+def _place(others: Holdings, beside: Path, data: str | None, protocol: str | None) -> Subject:
+    """The one comparison of the store that is meant.
+
+    Raises:
+        CovbenchError: There is none, or there are several.
+    """
+    found = [each for each in others.subjects if each.comparison.records]
+    if not found:
+        raise CovbenchError(
+            f"There are no runs in {beside}.", "Give another store with --beside."
+        )
+    if data is not None:
+        names = sorted({each.comparison.spec.dataset for each in found})
+        found = [each for each in found if each.comparison.spec.dataset == data]
+        if not found:
+            raise unknown("dataset", data, names, ", ".join(names))
+    if protocol is not None:
+        names = sorted({each.analysis.place.protocol for each in found})
+        own = (
+            each
+            for each in found
+            if protocol in (each.comparison.spec.protocol, each.analysis.place.protocol)
+        )
+        found = list(own)
+        if not found:
+            raise unknown("protocol", protocol, names, ", ".join(names))
+    if len(found) > 1:
+        names = [str(each.analysis.place) for each in found]
+        raise CovbenchError(
+            f"{beside} holds several comparisons: {'; '.join(names)}.",
+            "Choose one with --data and --protocol.",
+        )
+    return found[0]
+
+
+def _settings(place: Subject) -> Protocol:
+    """The store's protocol, with all its changes."""
+    settings = place.comparison.protocol
+    if settings is None:
+        raise CovbenchError(
+            f"The protocol of {place.comparison.spec.dataset} is of another version of covbench.",
+            "Install that version, or run the other networks anew.",
+        )
+    return settings
+
+
+def _check_data(name: str, data_hash: str) -> None:
+    """Refuse to train on other data than the other rows."""
+    from benchmark.datasets import open_dataset
+
+    if open_dataset(name).manifest_hash != data_hash:
+        raise CovbenchError(
+            f"{name} here holds other data than the store's.",
+            "Prepare the very files that the store's runs used: see `covbench data`.",
+        )
+
+
+def _together(others: Holdings, out: Path, place: Subject) -> Subject:
+    """The comparison with the new runs in it.
+
+    Raises:
+        CovbenchError: They can't stand in one table.
+    """
+    from reports.subject import merge, read_holdings
+
+    merged = merge(read_holdings(out), others, place.machine)
+    for each in merged.subjects:
+        if each.comparison.key == place.comparison.key:
+            return each
+    raise CovbenchError(
+        "The new runs can't stand beside the store's.", "Run its networks again with this covbench."
+    )
+
+
+def _write(found: MyRow, to: Path) -> list[Path]:
+    """The tables, the row alone, and the sentences."""
+    from reports.tables.files import TABLE_FORMATS, write_tables
+    from results.files import write_atomically
+
+    paths = [*write_tables([found.table], to, "leaderboard", TABLE_FORMATS)]
+    if found.statistics is not None:
+        paths += write_tables([found.statistics], to, "statistics", TABLE_FORMATS)
+    text = "\n\n".join([*found.sentences, found.methods])
+    for name, content in (("row.tex", found.latex), ("row.md", text)):
+        paths.append(to / name)
+        write_atomically(paths[-1], content + "\n")
+    return paths
+
+
+def _show(found: MyRow, as_json: bool) -> None:
+    tables = [found.table, *([found.statistics] if found.statistics else [])]
+    if as_json:
+        options.print_json(
+            {"table": table.title, **row, "sentences": list(found.sentences)}
+            for table in tables
+            for row in table.to_objects()
+        )
+        return
+    options.print_tables(tables)
+    print("\n".join([*found.sentences, "", found.latex]))
