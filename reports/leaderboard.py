@@ -62,11 +62,12 @@ def write_report(
     """
     from reports.against import against_tables
     from reports.figures.accuracy import leaderboard_figure
+    from reports.subject import read_holdings
 
     for each in formats:
         if each not in FORMATS:
             raise unknown("format", each, FORMATS, ", ".join(FORMATS))
-    records, tables = _read(store_root)
+    _, tables = _read(store_root)
     if not tables and (
         broken := [f for f in Store(store_root).records() if isinstance(f, Damaged)]
     ):
@@ -79,7 +80,7 @@ def write_report(
         raise CovbenchError(
             f"There are no runs below {store_root}.", "Start some: covbench run --out FOLDER"
         )
-    beside = tuple(against_tables(records, against)) if against else ()
+    beside = tuple(against_tables(read_holdings(store_root).subjects, against)) if against else ()
     paths = list(write_tables(tables, out, "leaderboard", formats))
     paths += write_tables(beside, out, f"against-{against}", formats)
     drawn = [each for each in ("png", "pdf") if each in formats]
