@@ -98,7 +98,10 @@ def row_reasons(
         Protocol and weights, where they are not the paper's.
     """
     spec, found = comparison.spec, []
-    if comparison.protocol is None or spec.protocol not in published.protocols:
+    if spec.protocol in published.protocols and comparison.protocol is None:
+        sentence = "the settings are those of another version of covbench"
+        found.append(Reason("protocol", sentence))
+    elif spec.protocol not in published.protocols:
         which = " or ".join(published.protocols)
         found.append(Reason("protocol", f"the protocol is {spec.protocol}, not {which}"))
     else:
