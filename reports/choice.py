@@ -37,13 +37,13 @@ def choice_table(choice: Choice) -> Table:
             higher_is_better=metric.higher_is_better,
             shows="interval",
         ),
-        Column("rank_of_all", "Rank of all", style="text"),
+        Column("rank_of_all", "Rank of all", style="text", brief=False),
         Column("front", "Pareto", style="text"),
         Column("params", "Params", style="size"),
-        Column("macs", "MACs", style="size"),
+        Column("macs", "MACs", style="size", brief=profile is None),
     ]
     if profile is not None:
-        columns.append(Column("latency_ms", "Latency", unit="ms", digits=digits))
+        columns.append(Column("latency_ms", "Latency", unit="ms", digits=digits, brief=False))
         columns.append(Column("fps", "Images/s", digits=decimals(_known(chosen, "fps"))))
     columns.append(Column("runs", "Runs", style="count", brief=False))
     ranks = _ranks(choice)
