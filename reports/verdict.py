@@ -1,6 +1,6 @@
 """Whether a published number was reproduced, and where that can't be asked: why.
 
-A verdict needs the paper's data, kind of split, training, weights and score. How many runs stand
+A verdict needs the paper's data, kind of split, network, training, weights and score. How many runs stand
 on either side does not forbid one; it is said.
 """
 
@@ -95,7 +95,7 @@ def row_reasons(
         published: Its table.
 
     Returns:
-        Protocol and weights, where they are not the paper's.
+        Protocol, network and weights, where they are not the paper's.
     """
     spec, found = comparison.spec, []
     if spec.protocol in published.protocols and comparison.protocol is None:
@@ -113,6 +113,10 @@ def row_reasons(
         ]
         if changes:
             found.append(Reason("protocol", f"the protocol was changed ({', '.join(changes)})"))
+    options = [name for name in entry.records[0].spec.options if name != "weights"]
+    if options:
+        sentence = f"it is another network than the paper's by its options ({', '.join(options)})"
+        found.append(Reason("network", sentence))
     own, theirs = weights_of(entry), line.get("imagenet", "")
     if entry.records[0].spec.weights:
         found.append(Reason("weights", "its weights come from a file and were not trained here"))

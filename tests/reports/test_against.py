@@ -176,6 +176,7 @@ def test_of_miniseg_the_line_with_the_same_weights_is_taken(tmp_path: Path) -> N
             "masks are scored at 128 pixels a side, the paper's at 512",
         ),
         ({"settings": {"optim": {"epochz": 3}}}, "protocol", "of another version of covbench"),
+        ({"options": {"strict": True}}, "network", "by its options (strict)"),
         ({"options": {"weights": "imagenet"}}, "weights", "published from scratch, measured with"),
         ({"options": {"weights": "mine.safetensors"}}, "weights", "starts from a file"),
         ({"weights": "a" * 64}, "weights", "were not trained here"),
