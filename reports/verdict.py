@@ -1,7 +1,7 @@
 """Whether a published number was reproduced, and where that can't be asked: why.
 
-A verdict needs the paper's data, kind of split, network, training, weights and score. How many runs stand
-on either side does not forbid one; it is said.
+A verdict needs the paper's data, kind of split, network, training, weights and score. How many
+runs stand on either side does not forbid one; it is said.
 """
 
 from __future__ import annotations
