@@ -1,35 +1,50 @@
-"""A published table beside the measured numbers: what was printed, what is found, the difference.
-
-Whether a difference means anything is not decided here.
-"""
+"""A published table beside the measured numbers: both, their difference, and a verdict."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 
 from benchmark.metrics import METRICS
-from reports.comparison import Comparison, Entry, compare
-from reports.frame import summarise, tidy
-from reports.standings import HEADINGS
+from reports.beside import caption, heading, order_sentences, remarks, why_not_comparable
+from reports.caption import title
+from reports.comparison import Comparison, Entry
+from reports.printed import impossible
+from reports.subject import Subject
 from reports.tables.table import Cell, Column, Row, Table
+from reports.verdict import (
+    MEANING,
+    NOT_MEASURED,
+    NOT_REPRODUCED,
+    REPRODUCED,
+    TARGET,
+    UNDECIDED,
+    WITHIN_NOISE,
+    Judged,
+    Line,
+    Matched,
+    Printed,
+    judge,
+    unit_of,
+    weights_of,
+)
 from results.published import PublishedTable, method_of, published_table
-from results.record import RunRecord
 from zoo.errors import CovbenchError
 from zoo.registry import get_card
 
-Printed = Mapping[str, str]
-TARGET = "infection"
+_COUNTED = (REPRODUCED, WITHIN_NOISE, NOT_REPRODUCED, UNDECIDED, NOT_MEASURED)
 
 
-def against_tables(records: Iterable[RunRecord], name: str) -> list[Table]:
+def against_tables(subjects: Sequence[Subject], name: str) -> list[Table]:
     """A published table beside the runs of the networks that its rows name.
 
     Args:
-        records: Finished runs.
+        subjects: The comparisons of a store.
         name: The published table, such as `miniseg-table3`.
 
     Returns:
-        For each comparison a table of parameters, if any are printed, and one of scores;
+        For each comparison a table of parameters, if any are printed, one of verdicts with a line
+        for each network, and one of all scores with a line for each network and score;
         comparisons without a network of that table are left out.
 
     Raises:
@@ -37,12 +52,13 @@ def against_tables(records: Iterable[RunRecord], name: str) -> list[Table]:
     """
     published = published_table(name)
     tables = []
-    for comparison in compare(records):
-        matched = _matched(comparison, published)
+    for subject in subjects:
+        matched = _matched(subject.comparison, published)
         if matched:
             if "parameters_printed" in published.rows[0]:
-                tables.append(_params_table(comparison, published, matched))
-            tables.append(_scores_table(comparison, published, matched))
+                tables.append(_params_table(subject.comparison, published, matched))
+            found = judge(subject, published, matched)
+            tables += [_summary_table(found), _scores_table(found)]
     if not tables:
         raise CovbenchError(
             f"No recorded network stands for a row of {name}.",
@@ -51,13 +67,12 @@ def against_tables(records: Iterable[RunRecord], name: str) -> list[Table]:
     return tables
 
 
-Matched = list[tuple[Entry, str, Printed]]
-
-
 def _matched(comparison: Comparison, published: PublishedTable) -> Matched:
-    """Rows with the method that they stand for and its printed line, in the table's order."""
+    """The rows that stand for a line of the table."""
     found = []
     for entry in comparison.entries:
+        if not entry.records:
+            continue
         spec = entry.records[0].spec
         methods = [
             method
@@ -82,13 +97,9 @@ def _row_names(model: str) -> tuple[str, ...]:
         return ()
 
 
-def _pretrained(entry: Entry) -> bool:
-    return entry.records[0].spec.options.get("weights") == "imagenet"
-
-
 def _line(lines: Sequence[Printed], entry: Entry) -> Printed:
     """Of a method printed with and without ImageNet weights, the line like this row."""
-    wanted = "yes" if _pretrained(entry) else "no"
+    wanted = weights_of(entry)
     return next((line for line in lines if line.get("imagenet") == wanted), lines[0])
 
 
@@ -138,101 +149,95 @@ def _rule(published: PublishedTable) -> str:
     )
 
 
-def _scores_table(comparison: Comparison, published: PublishedTable, matched: Matched) -> Table:
-    columns = [Column("method", "Published as", style="text")]
-    for name, key in published.scores.items():
-        columns += _triple(name, key, published)
+def _summary_table(found: Judged) -> Table:
+    """A line a network: Dice, its verdict, and how many of all scores have which verdict."""
+    published = found.published
+    dice = next(key for key in published.scores.values() if METRICS[key].measure == "dice")
+    head = heading(METRICS[dice])
     rows = []
-    for entry, method, line in matched:
-        frame = tidy(entry.records)
-        summary = summarise(frame[frame["target"] == TARGET])
-        cells = [Cell(method)]
-        for name, key in published.scores.items():
-            cells += _cells(line[name], summary.get(key, Cell()), published, key)
-        rows.append(Row(entry.label, tuple(cells)))
-    return Table(
-        name=f"{published.name}-scores-{comparison.spec.dataset}-{comparison.spec.protocol}",
-        title=f"Scores beside {published.source}",
-        columns=tuple(columns),
-        rows=tuple(rows),
-        caption=_scores_caption(comparison, published, matched),
-        notes=tuple(_why_not_comparable(comparison, published, matched)),
-        context=_context(comparison, published, "scores"),
-    )
-
-
-def _triple(name: str, key: str, published: PublishedTable) -> list[Column]:
-    """Published, measured, difference; in the published table's unit and digits."""
-    metric = METRICS[key]
-    fraction = metric.unit == "fraction"
-    scale = 100.0 if fraction and published.percent else 1.0
-    unit = "" if fraction and not published.percent else "%" if fraction else metric.unit
-    return [
-        Column(f"{name}_published", HEADINGS.get(key, metric.title), unit=unit),
-        Column(key, "here", scale=scale),
-        Column(f"{name}_difference", "diff."),
-    ]
-
-
-def _cells(printed: str, measured: Cell, published: PublishedTable, key: str) -> list[Cell]:
-    scale = 100 if published.percent and METRICS[key].unit == "fraction" else 1
-    value = measured.number
-    if value is None:
-        return [Cell(float(printed), text=printed), measured, Cell()]
-    difference = value * scale - float(printed)
-    return [
-        Cell(float(printed), text=printed),
-        measured,
-        Cell(difference, text=f"{difference + 0.0:+.2f}"),
-    ]
-
-
-def _scores_caption(comparison: Comparison, published: PublishedTable, matched: Matched) -> str:
-    keys = [METRICS[key] for key in published.scores.values()]
-    how = ", ".join(f"{metric.title} ({metric.aggregation})" for metric in keys)
-    return (
-        f"Published digits; here: {_runs(len(comparison.wanted))} "
-        f"({comparison.spec.dataset}, protocol {comparison.spec.protocol}"
-        + (f" with {', '.join(comparison.changes)}" if comparison.changes else "")
-        + f"); diff.: here minus published. {len(matched)} of the table's "
-        f"{len(published.rows)} rows have runs here. Measured are: {how}."
-    )
-
-
-def _runs(number: int) -> str:
-    return "one run a row" if number == 1 else f"means over up to {number} runs"
-
-
-def _why_not_comparable(
-    comparison: Comparison, published: PublishedTable, matched: Matched
-) -> list[str]:
-    """What differs between the published and the measured numbers, where something does."""
-    spec = comparison.spec
-    paper = published.name.partition("-")[0]
-    notes = []
-    if spec.dataset != published.dataset:
-        theirs = published.dataset or "data of the paper's own"
-        notes.append(f"the data are {spec.dataset}, the paper's {theirs}")
-    if not spec.protocol.startswith(f"{paper}-"):
-        notes.append(f"the protocol is {spec.protocol}, not one of the paper's ({paper}-...)")
-    elif comparison.changes:
-        notes.append(f"the protocol was changed ({', '.join(comparison.changes)})")
-    few = [entry.label for entry, _, _ in matched if len(entry.records) < published.runs]
-    if few:
-        whom = "every row" if len(few) == len(matched) else ", ".join(few)
-        notes.append(f"fewer than {published.runs} runs stand behind {whom}")
-    scratch = [
-        entry.label
-        for entry, _, line in matched
-        if line.get("imagenet") == "yes" and not _pretrained(entry)
-    ]
-    if scratch:
-        notes.append(
-            f"published with ImageNet weights and measured without are {', '.join(scratch)}"
+    for line in found.lines:
+        (score,) = (each for each in line.scores if each.metric.key == dice)
+        cells = (
+            Cell(line.method),
+            Cell(float(score.printed), text=score.printed),
+            score.measured,
+            score.difference,
+            Cell(score.verdict),
+            Cell(_counted(line)),
         )
-    if notes:
-        return [f"The scores are not comparable with the published ones: {'; '.join(notes)}."]
-    return []
+        rows.append(Row(line.entry.label, cells))
+    return Table(
+        name=found.name("verdicts"),
+        title=f"Verdicts on {published.source}: {title(found.comparison, TARGET)}",
+        columns=(
+            Column("method", "Published as", style="text", brief=False),
+            Column("dice_published", head, unit=unit_of(METRICS[dice], published)),
+            Column("dice", "here", shows="interval"),
+            Column("dice_difference", "diff."),
+            Column("dice_verdict", "Verdict", style="text"),
+            Column(
+                "verdicts",
+                f"On all {len(published.scores)} scores",
+                style="text",
+                brief=any(row.cells[-1].value for row in rows),
+            ),
+        ),
+        rows=tuple(rows),
+        caption=" ".join([caption(found), MEANING, *order_sentences(found)]),
+        notes=(*why_not_comparable(found), *remarks(found), *impossible(published)),
+        context=_context(found.comparison, published, "verdicts"),
+    )
+
+
+def _counted(line: Line) -> str | None:
+    """How many scores have which verdict: `3 reproduced, 2 not reproduced`; None without one."""
+    counts = Counter(score.verdict for score in line.scores)
+    return ", ".join(f"{counts[word]} {word}" for word in _COUNTED if counts[word]) or None
+
+
+def _scores_table(found: Judged) -> Table:
+    """A line for each network and score."""
+    columns = (
+        Column("method", "Published as", style="text", brief=False),
+        Column("score", "Score", style="text"),
+        Column("unit", "Unit", style="text", brief=False),
+        Column("published_value", "Published"),
+        Column("measured", "Here"),
+        Column("low", "95 % from", brief=False),
+        Column("high", "to", brief=False),
+        Column("sd", "SD over runs", brief=False),
+        Column("runs", "Runs", style="count", brief=False),
+        Column("difference", "Diff."),
+        Column("verdict", "Verdict", style="text"),
+    )
+    rows = []
+    for line in found.lines:
+        for score in line.scores:
+            measured = score.measured
+            low, high = measured.interval or (None, None)
+            cells = (
+                Cell(line.method),
+                Cell(score.metric.key, text=heading(score.metric)),
+                Cell(unit_of(score.metric, found.published)),
+                Cell(float(score.printed), text=score.printed),
+                Cell(measured.value, n=measured.n),
+                Cell(low),
+                Cell(high),
+                Cell(measured.spread),
+                Cell(measured.n),
+                score.difference,
+                Cell(score.verdict),
+            )
+            rows.append(Row(line.entry.label, cells))
+    return Table(
+        name=found.name("scores"),
+        title=f"Scores beside {found.published.source}: {title(found.comparison, TARGET)}",
+        columns=columns,
+        rows=tuple(rows),
+        caption=caption(found),
+        notes=tuple(why_not_comparable(found)),
+        context=_context(found.comparison, found.published, "scores"),
+    )
 
 
 def _context(comparison: Comparison, published: PublishedTable, what: str) -> dict[str, str]:

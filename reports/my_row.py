@@ -116,5 +116,3 @@ def _differing(tests: tuple[PairTest, ...], label: str, metric: Metric) -> str:
         f"By the Wilcoxon signed-rank test with Holm's correction for {len(tests)} comparisons (5 "
         f"%) {label} is {'; '.join(parts)}."
     )
-
-

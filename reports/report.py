@@ -78,7 +78,7 @@ def write_report(root: Path, out: Path, wish: Wish | None = None) -> Written:
     for layout in layouts:
         found.append((layout.name, _laid_out(holdings, layout, wish)))
     for name in wish.against:
-        found.append((f"against-{name}", against_tables(holdings.records, name)))
+        found.append((f"against-{name}", against_tables(holdings.subjects, name)))
     paths: list[Path] = []
     for name, tables in found:
         paths += write_tables(tables, out, name, wish.formats)

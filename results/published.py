@@ -28,6 +28,10 @@ class PublishedTable:
         scores: The column of a score, and the key of the measured one that stands for it.
         percent: Whether its scores are percentages; else fractions of one.
         dataset: The dataset here that it was measured on; empty where it isn't one of ours.
+        protocols: The protocols that repeat what the paper or its authors' code did.
+        split: How the paper split its slices, in words; none of the papers kept patients whole.
+        train_share: Share of the slices that it trained on; None where it says two things.
+        size: Side in pixels of the masks that it scored.
         runs: Trainings behind each of its numbers.
         million: What a parameter count is divided by where it is printed in M.
         exceptions: Methods whose count is divided by another number.
@@ -39,7 +43,11 @@ class PublishedTable:
     scores: Mapping[str, str] = field(default_factory=dict)
     percent: bool = False
     dataset: str = ""
-    runs: int = 5
+    protocols: tuple[str, ...] = ()
+    split: str = ""
+    train_share: float | None = None
+    size: int = 512
+    runs: int = 1
     million: int = _UNITS["M"]
     exceptions: Mapping[str, int] = field(default_factory=dict)
 
@@ -74,6 +82,12 @@ class PublishedTable:
             raise ValueError(f"{printed!r} ends neither in K nor in M")
         divisor = _UNITS["K"] if unit == "K" else self.exceptions.get(method, self.million)
         return f"{(Decimal(count) / divisor).quantize(number, ROUND_HALF_UP)}{unit}"
+
+
+def half_unit(printed: str) -> float:
+    """Half a unit of the last printed digit, which is how far rounding may have moved a number."""
+    exponent = Decimal(printed).as_tuple().exponent
+    return 0.5 * 10.0 ** int(exponent)
 
 
 _DIRECT = "infection (direct)"
@@ -135,8 +149,20 @@ def published_table(name: str) -> PublishedTable:
             _MINISEG_SCORES,
             percent=True,
             dataset="ct100",
+            protocols=("miniseg-paper", "miniseg-code"),
+            split="one random draw of slices, 60 % to train on",
+            train_share=0.6,
             million=1_024_000,
             exceptions={"MobileNetv3": _UNITS["M"]},
         )
     scores = _CHSNET_SCORES if number != "1" else {}
-    return PublishedTable(name, f"{_CHSNET}, Table {number}", rows, scores)
+    return PublishedTable(
+        name,
+        f"{_CHSNET}, Table {number}",
+        rows,
+        scores,
+        protocols=("chsnet-paper",),
+        split="slices drawn at random, in 70 % and 30 % or in five folds: the paper says both",
+        size=256,
+        runs=5,
+    )

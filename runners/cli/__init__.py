@@ -11,6 +11,7 @@ import typer
 
 from runners.cli import (
     check,
+    choose,
     compare,
     data,
     doctor,
@@ -44,6 +45,7 @@ app.command("profile")(profile.profile)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("row")(row.row)
+app.command("choose")(choose.choose)
 app.command("models")(listing.models)
 app.command("datasets")(listing.datasets)
 app.command("protocols")(listing.protocols)

@@ -60,14 +60,15 @@ def row(
 
     Nothing else is trained: the other rows are taken as they are recorded.
     """
+    from results.shared import opened
+
     from benchmark.datasets import data_root
     from reports.my_row import my_row
     from reports.rows import SPREADS, Form
     from reports.sides import metric_named
-    from reports.tables.layout import GENERAL, load_layout
     from reports.subject import read_holdings
+    from reports.tables.layout import GENERAL, load_layout
     from results.machines import find_profile
-    from results.shared import opened
     from results.store import Store
     from runners.machine import slots_and_threads
     from runners.plan import Resources, make_plan, save_plan
@@ -124,9 +125,7 @@ def _place(others: Holdings, beside: Path, data: str | None, protocol: str | Non
     """
     found = [each for each in others.subjects if each.comparison.records]
     if not found:
-        raise CovbenchError(
-            f"There are no runs in {beside}.", "Give another store with --beside."
-        )
+        raise CovbenchError(f"There are no runs in {beside}.", "Give another store with --beside.")
     if data is not None:
         names = sorted({each.comparison.spec.dataset for each in found})
         found = [each for each in found if each.comparison.spec.dataset == data]

@@ -53,7 +53,7 @@ def test_a_report_has_tables_figures_and_the_published_table(store: Store, tmp_p
         *(f"leaderboard.{each}" for each in ("md", "tex", "csv", "html", "json", "png", "pdf")),
         *(f"against-miniseg-table3.{each}" for each in ("md", "tex", "csv", "html", "json")),
     }
-    assert len(written.tables) == 3
+    assert len(written.tables) == 4
     assert (out / "leaderboard.png").read_bytes().startswith(b"\x89PNG")
     assert (out / "leaderboard.pdf").read_bytes().startswith(b"%PDF")
     with (out / "leaderboard.csv").open(newline="", encoding="utf-8") as file:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from results.published import published_names, published_table
+from results.published import half_unit, published_names, published_table
 from zoo.errors import CovbenchError
 
 # Registered parameters, with two classes, of the networks behind the rows of MiniSeg's Table III.
@@ -144,3 +144,19 @@ def test_rows_of_a_network_are_those_of_direct_segmentation() -> None:
     ]
     assert published_table("chsnet-table5").network_rows("chsnet-bu") == []
     assert len(published_table("miniseg-table1").network_rows("miniseg")) == 2
+
+
+@pytest.mark.parametrize(
+    ("printed", "half"), [("75.63", 0.005), ("0.8", 0.05), ("18", 0.5), ("97.00", 0.005)]
+)
+def test_half_a_unit_of_the_last_digit(printed: str, half: float) -> None:
+    assert half_unit(printed) == pytest.approx(half)
+
+
+def test_what_is_known_of_the_experiments() -> None:
+    miniseg, chsnet = published_table("miniseg-table3"), published_table("chsnet-table3")
+    assert (miniseg.dataset, miniseg.runs, miniseg.train_share) == ("ct100", 1, 0.6)
+    assert miniseg.protocols == ("miniseg-paper", "miniseg-code")
+    assert (chsnet.dataset, chsnet.runs, chsnet.train_share) == ("", 5, None)
+    assert "60 %" in miniseg.split
+    assert "says both" in chsnet.split
