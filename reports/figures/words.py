@@ -62,9 +62,10 @@ def cautions(subject: Subject, metric: Metric) -> list[str]:
     if resampled.unit == "slice":
         found.append("No patients are known, so that slices are the units.")
     if resampled.left_out:
+        whole = resampled.n + len(resampled.left_out)
         found.append(
-            f"{len(resampled.left_out)} {unit_word(subject, metric)} are left out, since a network "
-            "has no defined score of them."
+            f"Left out are {len(resampled.left_out)} of {whole} {unit_word(subject, metric)}, "
+            "of which some network has no defined score."
         )
     shared = {
         group
