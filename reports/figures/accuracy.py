@@ -1,31 +1,64 @@
-"""The leaderboard as a figure: Dice against parameters."""
+"""Accuracy against cost: a score over parameters, multiply-adds, images per second."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from reports.figures.drawing import Writer, figure_writer, size_axis
-from reports.figures.labels import Point, place_labels
+from benchmark.metrics import METRICS, Metric
+from reports.figures.drawing import (
+    BLUE,
+    COLUMN,
+    GREY,
+    PAGE,
+    SMALL,
+    VERMILION,
+    Drawn,
+    figure_writer,
+    new_figure,
+    renderer_of,
+    set_title,
+    style_axes,
+    wrapped,
+)
+from reports.figures.key import add_key
+from reports.figures.labels import place_labels
+from reports.figures.panels import (
+    FRONT,
+    TRIVIAL,
+    Cost,
+    Network,
+    Scores,
+    draw_front,
+    draw_points,
+    networks_of,
+    score_axis,
+    shown,
+)
+from reports.figures.words import basis, cautions, score_label, score_words, where
+from reports.profiles.caption import how_timed, image, where_and_when
 from reports.standings import PRIMARY
-from reports.tables.table import Row, Table
+from reports.subject import Subject
+from reports.tables.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
-_TITLE_WIDTH = 85
-_BLUE, _GREY = "#0b5394", "#666666"
+_TITLES: dict[Cost, str] = {
+    "params": "Parameters",
+    "macs": "MACs of one image",
+    "fps": "Images per second",
+}
+"""The costs, and their names on an axis."""
+
+_NAMED = {1: 6, 2: 6, 3: 3}
+"""Networks whose names fit beside their points, by the number of panels; more are numbered."""
+_FEW = 12
+"""Networks that fit a low panel of a leaderboard."""
 
 
-@dataclass(frozen=True)
-class _Network:
-    point: Point
-    competes: bool
-
-
-def leaderboard_figure(tables: Sequence[Table]) -> Callable[[str], Writer] | None:
+def leaderboard_figure(tables: Sequence[Table]) -> Drawn | None:
     """Draw Dice against the number of parameters, a panel for each leaderboard.
 
     Error bars are the sample standard deviation over runs; hollow points have fewer runs than the
@@ -38,97 +71,181 @@ def leaderboard_figure(tables: Sequence[Table]) -> Callable[[str], Writer] | Non
         A function that gives, for a format such as `png`, what writes the figure into an open
         binary file; None where no table holds a network with a Dice.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    drawn = [(table, points) for table in tables if (points := _points(table))]
+    metric = METRICS[PRIMARY]
+    drawn = [(table, found) for table in tables if (found := shown(table, metric))]
     if not drawn:
         return None
-    height = 4.4 if max(len(points) for _, points in drawn) <= 12 else 6.0
-    figure = Figure(figsize=(7.5, height * len(drawn)), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    height = 4.4 if max(len(networks) for _, networks in drawn) <= _FEW else 6.0
+    figure = new_figure(PAGE, height * len(drawn))
     axes = figure.subplots(len(drawn), 1, squeeze=False)[:, 0]
-    for axis, (table, points) in zip(axes, drawn, strict=True):
-        _panel(axis, table, points)
-    canvas.draw()  # fixes the layout, so that the labels can be placed by their size
-    for axis, (_, points) in zip(axes, drawn, strict=True):
-        place_labels(axis, [each.point for each in points], canvas.get_renderer())
+    for axis, (table, networks) in zip(axes, drawn, strict=True):
+        draw_points(axis, networks, "params")
+        scores = score_axis(networks, metric, table)
+        scores.apply(axis)
+        if scores.words:
+            _annotate(axis, scores)
+        axis.set(xlabel=_TITLES["params"], ylabel=score_label(metric))
+        style_axes(axis)
+        title = wrapped(figure, table.title, 0.6)
+        axis.set_title(title, fontsize=axis.title.get_fontsize(), loc="left", parse_math=False)
+    figure.canvas.draw()  # fixes the layout, so that the labels can be placed by their size
+    for axis, (_, networks) in zip(axes, drawn, strict=True):
+        place_labels(axis, [each.point("params") for each in networks], renderer_of(figure))
     return figure_writer(figure)
 
 
-def _points(table: Table) -> list[_Network]:
-    keys = [column.key for column in table.columns]
-    if PRIMARY not in keys or "params" not in keys:
-        return []
-    found = []
-    for row in table.rows:
-        params = row.cells[keys.index("params")].number
-        dice = row.cells[keys.index(PRIMARY)]
-        if params and dice.number is not None:
-            spread = 100 * (dice.spread or 0.0)
-            point = Point(row.label, params, 100 * dice.number, spread)
-            found.append(_Network(point, row.competes))
-    return found
+def _annotate(axis: Axes, scores: Scores) -> None:
+    """Name the trivial predictor beside its line, or at the edge of the axes below which it is."""
+    from matplotlib.patheffects import withStroke
 
-
-def _baselines(table: Table) -> list[tuple[Row, float]]:
-    place = [column.key for column in table.columns].index(PRIMARY)
-    return [
-        (row, 100 * value)
-        for row in table.rows
-        if row.status == "trivial" and (value := row.cells[place].number) is not None
-    ]
-
-
-def _panel(axis: Axes, table: Table, points: Sequence[_Network]) -> None:
-    for network in points:
-        point = network.point
-        axis.errorbar(
-            point.x,
-            point.y,
-            yerr=point.spread or None,
-            fmt="o",
-            markersize=5,
-            color=_BLUE,
-            markerfacecolor=_BLUE if network.competes else "white",
-            elinewidth=0.8,
-            capsize=2,
-            alpha=0.9,
-        )
-    axis.set_xscale("log")
-    low, high = min(each.point.x for each in points), max(each.point.x for each in points)
-    axis.set_xlim(low / 1.8, high * 2.4)
-    low = min(each.point.y - each.point.spread for each in points)
-    high = max(each.point.y + each.point.spread for each in points)
-    margin = 0.12 * (high - low) or 1.0
-    best = max(_baselines(table), key=lambda pair: pair[1], default=None)
-    if best is not None:
-        _baseline(axis, *best, below=low - best[1] > high - low + margin)
-        if low - best[1] <= high - low + margin:
-            low, high = min(low, best[1]), max(high, best[1])
-    axis.set_ylim(low - margin, high + margin)
-    size_axis(axis.xaxis)
-    axis.set_xlabel("Parameters")
-    axis.set_ylabel("Dice (%), mean over images")
-    title = textwrap.fill(table.title, _TITLE_WIDTH)
-    axis.set_title(title, fontsize=10, loc="left", parse_math=False)
-    axis.grid(color="#dddddd", linewidth=0.6)
-    axis.set_axisbelow(True)
-    axis.spines[["top", "right"]].set_visible(False)
-
-
-def _baseline(axis: Axes, row: Row, value: float, *, below: bool) -> None:
-    """The best trivial predictor: a dashed line, or words where it lies far below the networks."""
-    if not below:
-        axis.axhline(value, color=_GREY, linewidth=0.9, linestyle="--", zorder=0)
     axis.annotate(
-        f"{row.label}: {value:.2f} %" + (", below" if below else ""),
-        (0.995, 0.0 if below else value),
-        xycoords=("axes fraction", "axes fraction" if below else "data"),
+        scores.words,
+        (0.995, 0.0 if scores.line is None else scores.line),
+        xycoords=("axes fraction", "axes fraction" if scores.line is None else "data"),
         xytext=(0, 3),
         textcoords="offset points",
         ha="right",
-        fontsize=7,
-        color=_GREY,
+        fontsize=SMALL,
+        color=GREY,
         parse_math=False,
+        zorder=4,
+        path_effects=[withStroke(linewidth=2, foreground="white")],
     )
+
+
+def draw(
+    subject: Subject,
+    table: Table,
+    *costs: Cost,
+    metric: Metric = METRICS["dice_patient"],
+) -> Drawn | None:
+    """Draw a score against what the networks cost, a panel for each cost, with Pareto fronts.
+
+    Bars are 95 % intervals over patients. With `metric=METRICS["miou_pooled"]` and all three costs
+    it sets accuracy beside parameters, operations and speed as the MiniSeg paper does.
+
+    Args:
+        subject: The comparison.
+        table: Its leaderboard, for parameters, multiply-adds and the trivial predictors, and for
+            the scores of rows that the analysis leaves out.
+        costs: `params`, `macs` of one image, or `fps` at batch size 1, which needs the subject's
+            machine; where none is named, all three. One that no network has makes no panel.
+        metric: The score.
+
+    Returns:
+        The figure; None where no network has the score and one of the costs.
+    """
+    networks = networks_of(subject, table, metric)
+    panels = _panels(networks, costs)
+    if not panels:
+        return None
+    networks = _drawn(networks, panels)
+    numbered = len(networks) > _NAMED[len(panels)]
+    short = {each.label: str(i) if numbered else each.label for i, each in enumerate(networks, 1)}
+    figure = new_figure(COLUMN if len(panels) == 1 else PAGE, 2.8)
+    scores = score_axis(networks, metric, table)
+    add_key(figure, _legend(networks, scores), list(short) if numbered else ())
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    placed = []
+    for axis, (cost, own) in zip(axes, panels, strict=True):
+        best, curve = draw_front(axis, own, cost, metric)
+        draw_points(axis, own, cost, best, most=8 if len(panels) == 1 else 5)
+        scores.apply(axis)
+        axis.set_xlabel(_axis_label(cost, subject, "\n" if len(panels) > 1 else " "))
+        style_axes(axis)
+        points = [each.point(cost, short[each.label], bold=each.label in best) for each in own]
+        placed.append((axis, points, curve))
+    axes[0].set_ylabel(score_label(metric))
+    set_title(figure, f"{metric.title} against cost: {where(subject)}")
+    figure.canvas.draw()  # fixes the layout, so that the labels can be placed by their size
+    for axis, points, curve in placed:
+        place_labels(axis, points, renderer_of(figure), SMALL, curve, marker=2.5)
+    return figure_writer(figure)
+
+
+def _panels(networks: Sequence[Network], costs: Sequence[Cost]) -> list[tuple[Cost, list[Network]]]:
+    found = [(cost, [each for each in networks if cost in each.costs]) for cost in costs or _TITLES]
+    return [(cost, own) for cost, own in found if own]
+
+
+def _drawn(
+    networks: Sequence[Network], panels: Sequence[tuple[Cost, list[Network]]]
+) -> list[Network]:
+    """The networks that some panel holds."""
+    return [each for each in networks if any(cost in each.costs for cost, _ in panels)]
+
+
+def _axis_label(cost: Cost, subject: Subject, gap: str) -> str:
+    on = f"{gap}({subject.machine.machine})" if cost == "fps" and subject.machine else ""
+    return _TITLES[cost] + on
+
+
+def _legend(networks: Sequence[Network], scores: Scores) -> dict[str, Line2D]:
+    """The legend: what is said of each handle. A line that is off the axis is not shown."""
+    from matplotlib.lines import Line2D
+
+    square: dict[str, Any] = {"marker": "s", "markersize": 4, "mfc": VERMILION, "mec": VERMILION}
+    hollow: dict[str, Any] = {"marker": "o", "markersize": 4, "mfc": "white", "mec": BLUE}
+    legend = {"Pareto front": Line2D([], [], **FRONT, **square)}
+    if not all(each.full for each in networks):
+        legend["runs or scores missing"] = Line2D([], [], linestyle="none", **hollow)
+    if scores.words:
+        gone = {"linestyle": "none"} if scores.line is None else {}
+        legend[scores.words] = Line2D([], [], **TRIVIAL | gone)
+    return legend
+
+
+def caption(
+    subject: Subject,
+    table: Table,
+    *costs: Cost,
+    metric: Metric = METRICS["dice_patient"],
+) -> str:
+    """What `draw` draws of the same arguments, in sentences; empty where there is no figure."""
+    networks = networks_of(subject, table, metric)
+    panels = _panels(networks, costs)
+    if not panels:
+        return ""
+    costs = tuple(cost for cost, _ in panels)
+    drawn = _drawn(networks, panels)
+    better = "higher" if metric.higher_is_better else "lower"
+    sentences = [
+        f"{score_words(metric)} of {len(drawn)} networks on {where(subject)} against "
+        f"{_joined([_cost_words(cost, subject) for cost in costs])}.",
+        "On the Pareto front (squares, line) are networks to which no other is at once at least as "
+        f"good in cost and score and better in one ({better} scores are better); it goes by the "
+        "means alone.",
+    ]
+    if subject.analysis.resampled(metric) is None:
+        sentences.append("Scores are means over runs; there are no intervals.")
+    else:
+        sentences.append(
+            "Bars are 95 % intervals by paired bootstrap with 10,000 resamples of "
+            f"{basis(subject, metric)}."
+        )
+        sentences += cautions(subject, metric)
+    if not all(each.full for each in drawn):
+        sentences.append(
+            "Hollow points are means over the runs that there are; they are not on the front."
+        )
+    if score_axis(drawn, metric, table).line is not None:
+        sentences.append("The dashed line is the best trivial predictor.")
+    if "fps" in costs and subject.machine is not None:
+        timings = [found for each in subject.machine.networks if (found := each.timing("latency"))]
+        sentences += [where_and_when(subject.machine), *how_timed(subject.machine, timings)]
+    return " ".join(sentences)
+
+
+def _cost_words(cost: Cost, subject: Subject) -> str:
+    if cost == "params":
+        return "parameters"
+    if cost == "macs":
+        sizes = sorted({record.cost.input_size for record in subject.comparison.records})
+        images = " or ".join("×".join(map(str, size)) for size in sizes)
+        return f"multiply-adds (MACs) of one image of {images}"
+    assert subject.machine is not None, "without a machine there is no speed"
+    return f"images of {image(subject.machine)} per second, one a pass"
+
+
+def _joined(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else list(words))

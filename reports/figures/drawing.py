@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
+    from matplotlib.backend_bases import RendererBase
     from matplotlib.figure import Figure
 
 Writer = Callable[[BinaryIO], object]
@@ -31,6 +32,8 @@ PALETTE = (
 
 BLUE, VERMILION, GREEN, GREY = PALETTE[0], PALETTE[1], PALETTE[2], "#666666"
 _FONT = 8.0
+SMALL = 6.5
+"""Size in points of names and numbers beside the data."""
 
 _SALT = "covbench"
 _NO_DATE = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
@@ -60,6 +63,55 @@ def style_axes(axis: Axes, *, grid: Literal["both", "x", "y"] | None = "both") -
     axis.title.set_fontsize(_FONT + 1)
 
 
+def set_title(figure: Figure, text: str) -> None:
+    """A figure's title: at the left, in as many lines as its width asks for."""
+    title = wrapped(figure, text)
+    figure.suptitle(title, fontsize=_FONT + 1, x=0.01, ha="left", parse_math=False)
+
+
+def wrapped(figure: Figure, text: str, indent: float = 0.15) -> str:
+    """A title in lines that fit the figure less so many inches."""
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and text_width(figure, longer, _FONT + 1) > figure.get_figwidth() - indent:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return "\n".join(lines)
+
+
+def name_rows(axis: Axes, names: Sequence[str]) -> None:
+    """Name the rows of a figure: row i stands at y = i, the first at the top."""
+    axis.set_yticks(range(len(names)), names, parse_math=False)
+    axis.set_ylim(len(names) - 0.4, -0.6)
+    axis.tick_params(axis="y", length=0, labelsize=SMALL)
+
+
+def rank_ticks(rows: int) -> list[int]:
+    """The ranks that an axis names, at most ten or so: 1 to 9; 1, 3, 5, ...; 1, 5, 10, ..."""
+    every = next(step for step in (1, 2, 5, 10, 20, rows) if rows <= 10 * step)
+    start = 1 if every < 5 else every
+    return sorted({1, *range(start, rows + 1, every)})
+
+
+def text_width(figure: Figure, text: str, size: float, *, bold: bool = False) -> float:
+    """How wide a text is, in inches."""
+    from matplotlib.font_manager import FontProperties
+
+    font = FontProperties(size=size, weight="bold" if bold else "normal")
+    sizes = renderer_of(figure).get_text_width_height_descent(text, font, ismath=False)
+    return float(sizes[0] / figure.dpi)
+
+
+def renderer_of(figure: Figure) -> RendererBase:
+    """What measures the texts of a figure that `new_figure` made."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    assert isinstance(figure.canvas, FigureCanvasAgg), "figures are made by new_figure"
+    return figure.canvas.get_renderer()
+
+
 def figure_writer(figure: Figure) -> Drawn:
     """A function that gives, for png, pdf or svg, what writes the figure into an open binary file.
 
@@ -71,7 +123,7 @@ def figure_writer(figure: Figure) -> Drawn:
         def write(file: BinaryIO) -> None:
             from matplotlib import rc_context
 
-            with rc_context({"svg.hashsalt": _SALT}):
+            with rc_context({"svg.hashsalt": _SALT, "pdf.fonttype": 42}):  # no Type 3: IEEE
                 figure.savefig(file, format=kind, dpi=200, metadata=_NO_DATE.get(kind))
 
         return write
@@ -79,11 +131,21 @@ def figure_writer(figure: Figure) -> Drawn:
     return writer
 
 
-def size_axis(axis: Axis) -> None:
-    """Label a logarithmic axis at 1, 2 and 5 of each decade, with K, M, G, T."""
+def size_axis(axis: Axis, most: int = 20) -> None:
+    """Label a logarithmic axis at 1, 2 and 5 of each decade, with K, M, G, T.
+
+    Args:
+        axis: The axis, with its final limits.
+        most: How many labels fit; where these are more, it is 1 and 3, or 1 of each decade.
+    """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
+    low, high = sorted(axis.get_view_interval())
+    for subs in ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):
+        locator = LogLocator(subs=subs, numticks=20)
+        if sum(low <= value <= high for value in locator.tick_values(low, high)) <= most:
+            break
+    axis.set_major_locator(locator)
     axis.set_major_formatter(FuncFormatter(_size))
     axis.set_minor_formatter(NullFormatter())
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _GREY = "#666666"
 _MARKER = 5.0
-"""Half the side of the square that is kept free around a point, in points of 1/72 inch."""
+"""Half the side of the square that is kept free around a point, in points of 1/72 inch, if not
+told."""
 _GAPS = (2.0, 5.0, 9.0, 14.0, 20.0, 28.0, 38.0, 50.0, 64.0, 80.0, 100.0)
 """How far from that square a label may stand, in points, the nearest places first."""
 _FAR = 6.0
@@ -58,6 +59,7 @@ class _Scene:
 
     Attributes:
         pixel: Pixels in a point of 1/72 inch.
+        marker: Half the side of the square around a point, in points.
         frame: Left, bottom, right and top of the axes.
         middles: Where the points are.
         obstacles: Boxes that no label should cover: markers, error bars, other texts, the legend.
@@ -65,6 +67,7 @@ class _Scene:
     """
 
     pixel: float
+    marker: float
     frame: Array
     middles: Array
     obstacles: Array
@@ -92,6 +95,7 @@ def place_labels(
     renderer: RendererBase,
     size: float = 7.5,
     curve: Sequence[tuple[float, float]] = (),
+    marker: float = _MARKER,
 ) -> list[Annotation]:
     """Name every point.
 
@@ -107,6 +111,7 @@ def place_labels(
         renderer: What measures the words.
         size: Font size in points.
         curve: Corners of a line in the plot, in data coordinates, that labels should not cover.
+        marker: Half the side of the square that is kept free around a point, in points.
 
     Returns:
         The labels in the order of the points.
@@ -114,7 +119,7 @@ def place_labels(
     if not points:
         return []
     texts = [_text(axis, point, size) for point in points]
-    scene = _look(axis, points, renderer, texts, curve)
+    scene = _look(axis, points, renderer, texts, curve, marker)
     places = [
         _places(middle, _extent(text, renderer), scene)
         for middle, text in zip(scene.middles, texts, strict=True)
@@ -167,11 +172,12 @@ def _look(
     renderer: RendererBase,
     own: Sequence[Annotation],
     curve: Sequence[tuple[float, float]],
+    marker: float,
 ) -> _Scene:
     """Measure the plot without the labels themselves."""
     pixel = axis.figure.dpi / 72
     middles = axis.transData.transform([(point.x, point.y) for point in points])
-    half = _MARKER * pixel
+    half = marker * pixel
     boxes = [[x - half, y - half, x + half, y + half] for x, y in middles]
     for point, (x, _) in zip(points, middles, strict=True):
         if point.spread:
@@ -185,6 +191,7 @@ def _look(
     corners = axis.transData.transform(curve) if len(curve) > 1 else np.empty((1, 2))
     return _Scene(
         pixel=pixel,
+        marker=marker,
         frame=np.asarray(axis.bbox.extents),
         middles=middles,
         obstacles=np.array(boxes),
@@ -202,7 +209,7 @@ def _places(middle: Array, extent: Array, scene: _Scene) -> _Places:
             way = np.array([np.cos(angle), np.sin(angle)]).round(9)
             # So the label's nearest side or corner, not its middle, is a gap away from the marker.
             beyond = np.sign(way) * half * np.minimum(1.0, np.abs(way) * np.sqrt(2))
-            centres.append(middle + way * (_MARKER + gap) * scene.pixel + beyond)
+            centres.append(middle + way * (scene.marker + gap) * scene.pixel + beyond)
             gaps.append(gap)
     centre, gap_of = np.array(centres), np.array(gaps)
     boxes = np.hstack([centre - half, centre + half])
