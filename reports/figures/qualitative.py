@@ -97,10 +97,10 @@ def caption(
     networks = ", ".join(tile.network for tile in found.lines[0].tiles)
     text = (
         f"Predictions on single test images ({scope(subject.comparison)}). Images: {rule}, of "
-        f"those whose truth is not empty ({where}). Networks, best first: {networks}; of each the run "
-        "with the lowest seed on the fold that tested the image. Green outline: true positives; "
-        "vermilion: false positives; blue stripes: false negatives; truth in white. Dice and "
-        "Jaccard are of this run on this image, in percent."
+        f"those whose truth is not empty ({where}). Networks, best first: {networks}; of each the "
+        "run with the lowest seed on the fold that tested the image. Green outline: true "
+        "positives; vermilion: false positives; blue stripes: false negatives; truth in white. "
+        "Dice and Jaccard are of this run on this image, in percent."
     )
     if any((line.truth == IGNORE).any() for line in found.lines):
         text += " Grey in the truth: pixels that are not scored."
