@@ -149,16 +149,22 @@ class PreparedDataset:
         if self.uniform_size() == (size, size):
             shape = (len(self.cases), size, size)
             return self._images.reshape(shape), self._masks.reshape(shape)
-        import cv2
-
         images = np.empty((len(self.cases), size, size), dtype=np.uint8)
         masks = np.empty_like(images)
-        for i, case in enumerate(self.cases):
-            shrinks = case.height * case.width > size * size
-            how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-            images[i] = cv2.resize(self.image(i), (size, size), interpolation=how)
-            masks[i] = cv2.resize(self.mask(i), (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
+        for i in range(len(self.cases)):
+            images[i], masks[i] = self.stretched(i, size)
         return images, masks
+
+    def stretched(self, i: int, size: int) -> tuple[Grey, Grey]:
+        """Slice i as it is in `at_size`: image and mask, each (size, size) uint8."""
+        import cv2
+
+        case = self.cases[i]
+        shrinks = case.height * case.width > size * size
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        mask = cv2.resize(self.mask(i), (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
+        image = cv2.resize(self.image(i), (size, size), interpolation=how)
+        return np.asarray(image, dtype=np.uint8), np.asarray(mask, dtype=np.uint8)
 
     def folds(self, split: Split) -> tuple[Fold, ...]:
         """The folds of this dataset under a protocol's split rule (`benchmark.datasets.folds`).
