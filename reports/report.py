@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmark.metrics import Metric
 from reports.against import against_tables
+from reports.figures.catalogue import FIGURE_FORMATS, FIGURES, Scene, find_figure, write_figures
 from reports.leaderboard import Written, damage_notes
 from reports.methods import methods
 from reports.paper_tables import paper_tables
@@ -22,8 +23,8 @@ from results.files import write_atomically
 from results.machines import MachineProfile
 from zoo.errors import CovbenchError, unknown
 
-FIGURE_FORMATS = ("png", "pdf")
 FORMATS = (*TABLE_FORMATS, *FIGURE_FORMATS)
+DEFAULT_FORMATS = (*TABLE_FORMATS, "png", "pdf")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Wish:
         metric: What rows are ranked and tested by.
         baseline: The row that the others are tested against; the best by default.
         formats: Which of `FORMATS` to write.
+        figures: Names of figures.
     """
 
     against: tuple[str, ...] = ()
@@ -46,12 +48,15 @@ class Wish:
     machine: MachineProfile | None = None
     metric: Metric = STATISTIC
     baseline: str | None = None
-    formats: tuple[str, ...] = FORMATS
+    formats: tuple[str, ...] = DEFAULT_FORMATS
+    figures: tuple[str, ...] = tuple(FIGURES)
 
     def __post_init__(self) -> None:
         for each in self.formats:
             if each not in FORMATS:
                 raise unknown("format", each, FORMATS, ", ".join(FORMATS))
+        for each in self.figures:
+            find_figure(each)
 
 
 def write_report(root: Path, out: Path, wish: Wish | None = None) -> Written:
@@ -82,6 +87,11 @@ def write_report(root: Path, out: Path, wish: Wish | None = None) -> Written:
     paths: list[Path] = []
     for name, tables in found:
         paths += write_tables(tables, out, name, wish.formats)
+    scenes = [
+        Scene(each, table, wish.metric)
+        for (each, _), table in zip(_targets(holdings), boards, strict=True)
+    ]
+    paths += write_figures(scenes, wish.figures, out / "figures", wish.formats)
     if "md" in wish.formats:
         paths += _write_methods(holdings, out)
     return Written(tuple(table for _, tables in found for table in tables), tuple(paths))
@@ -104,13 +114,17 @@ def _check(holdings: Holdings, wish: Wish) -> None:
         raise unknown("row", wish.baseline, rows, ", ".join(rows))
 
 
+def _targets(holdings: Holdings) -> list[tuple[Subject, str]]:
+    """Each comparison with each of its targets."""
+    return [(each, target) for each in holdings.subjects for target in each.comparison.targets]
+
+
 def _leaderboards(holdings: Holdings, wish: Wish) -> list[Table]:
     """A leaderboard for each comparison and target; the first one names damaged records."""
     form = Form(load_layout(GENERAL), wish.spread, wish.machine)
     tables = [
         leaderboard(each.comparison, target, form, each.analysis)
-        for each in holdings.subjects
-        for target in each.comparison.targets
+        for each, target in _targets(holdings)
     ]
     notes = (*tables[0].notes, *damage_notes(holdings.damaged))
     return [replace(tables[0], notes=notes), *tables[1:]]
@@ -135,8 +149,7 @@ def _laid_out(holdings: Holdings, layout: Layout, wish: Wish) -> list[Table]:
         return paper_tables(form, holdings.subjects)
     tables = [
         leaderboard(each.comparison, target, form, each.analysis)
-        for each in holdings.subjects
-        for target in each.comparison.targets
+        for each, target in _targets(holdings)
     ]
     return [replace(table, name=f"{layout.name}-{table.name}") for table in tables]
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from reports.figures import confusion, qualitative, spectral
+from benchmark.metrics import METRICS
+from reports.figures import accuracy, confusion, qualitative, spectral
 from reports.figures.drawing import Drawn
 from reports.images import best_first, choose_images, open_pixels
+from reports.standings import general_form, leaderboard
 from reports.subject import Subject
+from reports.tables.table import Table
 from results.published import published_table
 from zoo.errors import unknown
 
@@ -16,6 +19,7 @@ _MINISEG = "MiniSeg, arXiv 2004.09750v1"
 _CHSNET = "CHS-Net, arXiv 2012.07079"
 _CASCADE = ("chsnet", "raiunet")
 _NETWORKS = 6
+_MIOU = METRICS["miou_pooled"]
 
 Rows = tuple[int, list[str]]
 """How many of the best networks are shown, and which rows besides."""
@@ -72,23 +76,18 @@ def preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-def _accuracy(subject: Subject) -> Drawn | None:
-    from reports.figures.accuracy import leaderboard_figure
-    from reports.standings import leaderboard_tables
+def _board(subject: Subject) -> Table:
+    """The leaderboard of the comparison, with the trivial predictors."""
+    form = general_form()
+    return leaderboard(subject.comparison, subject.comparison.targets[0], form, subject.analysis)
 
-    comparison = subject.comparison
-    failures = [failure for entry in comparison.entries for failure in entry.failures]
-    return leaderboard_figure(leaderboard_tables(comparison.records, failures))
+
+def _accuracy(subject: Subject) -> Drawn | None:
+    return accuracy.draw(subject, _board(subject), metric=_MIOU)
 
 
 def _accuracy_caption(subject: Subject) -> str:
-    from reports.figures.multiples import scope
-
-    return (
-        f"Accuracy against cost ({scope(subject.comparison)}): Dice in percent, mean over images "
-        "and runs, by the number of parameters, on a logarithmic axis. Error bars: sample standard "
-        "deviation over runs. Dashed: the best trivial predictor."
-    )
+    return accuracy.caption(subject, _board(subject), metric=_MIOU)
 
 
 def _own_image(subject: Subject) -> tuple[spectral.Picture | None, str]:

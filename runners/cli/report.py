@@ -41,7 +41,15 @@ def report(
     ] = None,
     formats: Annotated[
         str | None,
-        typer.Option("--formats", help="Only these: md,tex,csv,html,json,png,pdf."),
+        typer.Option("--formats", help="Only these: md,tex,csv,html,json,png,pdf,svg."),
+    ] = None,
+    figures: Annotated[
+        str | None,
+        typer.Option(
+            help="Only these, or none: accuracy, ranks, critical-difference, distributions, "
+            "curves, heatmap, predictions, confusion; a paper's own: miniseg-fig3, chsnet-fig8, "
+            "chsnet-fig12, chsnet-fig13, chsnet-fig14."
+        ),
     ] = None,
     as_json: options.Json = False,
 ) -> int:
@@ -51,7 +59,8 @@ def report(
             f"There is no folder {from_}.",
             "Give the folder of a `covbench run` with --from.",
         )
-    from reports.report import FORMATS, Wish, write_report
+    from reports.figures.catalogue import FIGURES
+    from reports.report import DEFAULT_FORMATS, Wish, write_report
     from reports.rows import SPREADS
     from reports.sides import metric_named
     from results.machines import find_profile
@@ -66,7 +75,10 @@ def report(
         machine=find_profile(machine) if machine else None,
         metric=metric_named(metric),
         baseline=baseline,
-        formats=tuple(options.split_commas([formats])) if formats is not None else FORMATS,
+        formats=tuple(options.split_commas([formats])) if formats else DEFAULT_FORMATS,
+        figures=tuple(each for each in options.split_commas([figures]) if each != "none")
+        if figures
+        else tuple(FIGURES),
     )
     options.check_writable(to)
     written = write_report(from_, to, wish)
