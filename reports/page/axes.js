@@ -10,9 +10,9 @@ function logarithmic([low, high], range) {
   return (value) => scale(Math.log10(value));
 }
 
-/** Round values within a range, some four to eight of them. */
-function linearTicks(low, high, count = 5) {
-  const rough = (high - low) / count;
+/** Round values within a range, some four to eight of them, no closer than `least`. */
+function linearTicks(low, high, count = 5, least = 0) {
+  const rough = Math.max((high - low) / count, least);
   const decade = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((factor) => factor * decade).find((each) => each >= rough);
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));

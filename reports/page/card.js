@@ -23,10 +23,16 @@ function openCard(section, place, onCompare) {
   );
   // A click beside the dialog falls on its backdrop, which counts as the dialog itself.
   dialog.onclick = (event) => event.target === dialog && close();
-  dialog.onclose = hideTooltip;
+  dialog.onclose = leaveCard;
   dialog.showModal();
   dialog.scrollTop = 0;
   dialog.querySelector("h2").focus();
+}
+
+/** The dialog takes the tooltip with it where that lies inside. */
+function leaveCard() {
+  hideTooltip();
+  document.body.append(document.getElementById("tooltip"));
 }
 
 function cardParts(card) {
@@ -47,7 +53,7 @@ function part(title, ...children) {
 }
 
 function scoreTable(scores) {
-  const heads = ["Score", "Mean of runs", "Over all images, 95 % interval"];
+  const heads = ["Score", "Mean of runs", "All folds together, 95 % interval"];
   return simpleTable(heads, scores.map(([title, value, interval]) => [title, value, interval || "–"]));
 }
 

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from benchmark.metrics import METRICS
+from reports.analysis import Analysis
 from reports.comparison import Entry
 from reports.page.images import Pictures, examples
+from reports.profiles.caption import COUNTERS
 from reports.sentences import UNITS
 from reports.standings import PRIMARY
 from reports.subject import Subject
@@ -30,7 +32,7 @@ def card_data(
     entry: Entry,
     row: Row,
     table: Table,
-    target: str,
+    standing: str,
     cases: Cases,
     pictures: Pictures | None,
 ) -> dict[str, Any]:
@@ -41,7 +43,7 @@ def card_data(
         entry: The row's runs.
         row: The row in the table.
         table: The table.
-        target: What was segmented.
+        standing: A sentence on its rank, from `standing_sentences`.
         cases: Per-image scores of the store.
         pictures: Where its examples come from; None to leave them out.
 
@@ -51,8 +53,8 @@ def card_data(
     return {
         "facts": _facts(subject, entry),
         "scores": _scores(subject, row, table),
-        "standing": _standing(subject, row.label),
-        "runs": _runs(entry.records, table, target),
+        "standing": standing,
+        "runs": _runs(entry.records, table),
         "curves": _curves(entry.records),
         **(_images(subject, entry, cases, pictures) if pictures else {"images": []}),
         "failures": [
@@ -106,7 +108,7 @@ def _facts(subject: Subject, entry: Entry) -> list[Pair]:
 def _cost(record: RunRecord) -> list[Pair]:
     cost = record.cost
     size = "×".join(map(str, cost.input_size))
-    macs = [f"{count:,} ({counter.replace('_', ' ')})" for counter, count in cost.macs.items()]
+    macs = [f"{count:,} ({COUNTERS.get(counter, counter)})" for counter, count in cost.macs.items()]
     return [
         ("Parameters", f"{cost.params:,}"),
         ("MACs", f"{'; '.join(macs)}; one image of {size}" if macs else ""),
@@ -148,29 +150,29 @@ def _scores(subject: Subject, row: Row, table: Table) -> list[list[str]]:
     return found
 
 
-def _standing(subject: Subject, label: str) -> str:
+def standing_sentences(analysis: Analysis) -> dict[str, str]:
+    """A sentence for each row on its rank by the primary metric, with interval."""
     metric = METRICS[PRIMARY]
-    found = subject.analysis.standings(metric)
-    own = next((each for each in found if each.row == label), None)
-    if own is None:
-        return ""
-    resampled = subject.analysis.resampled(metric)
-    assert resampled is not None, "there are no standings without it"
-    low, high = int(own.rank.low), int(own.rank.high)
-    span = f"{low} to {high}" if low != high else f"{low} alone"
-    return (
-        f"By {metric.title} over all images of {resampled.n} {UNITS[resampled.unit]}: rank "
-        f"{int(own.rank.estimate)} of {len(found)} (95 % interval {span}); the best in "
-        f"{100 * own.first:.1f} % of the resamples."
-    )
+    resampled, found = analysis.resampled(metric), analysis.standings(metric)
+    if resampled is None:
+        return {}
+    sentences = {}
+    for each in found:
+        low, high = int(each.rank.low), int(each.rank.high)
+        sentences[each.row] = (
+            f"By {metric.title} over all images of {resampled.n} {UNITS[resampled.unit]}: rank "
+            f"{int(each.rank.estimate)} of {len(found)} (95 % interval {low} to {high}); the best "
+            f"in {100 * each.first:.1f} % of the resamples."
+        )
+    return sentences
 
 
-def _runs(records: Sequence[RunRecord], table: Table, target: str) -> dict[str, Any]:
+def _runs(records: Sequence[RunRecord], table: Table) -> dict[str, Any]:
     """A line for each run: fold, seed, scores, minutes of training, id."""
     columns = [column for column in table.columns if column.key in METRICS]
     rows = []
     for record in records:
-        scores = record.scores.get(target, {})
+        scores = record.scores.get(table.context["target"], {})
         values = []
         for column in columns:
             score = scores.get(column.key)

@@ -1,8 +1,8 @@
 /** Two rows beside each other, by the numbers that `covbench compare` gives. */
 
 /**
- * Build the comparison of two rows. Returns its element, and `choose(place)`, which takes a row as
- * the first of the two and moves the focus to the choice of the other.
+ * Build the comparison of two rows. Returns its element, and `choose(place)`, which sets a row
+ * against the best one and moves the focus to the choice of the other.
  */
 function comparison(section) {
   const { rows, metrics } = section.pairs;
@@ -23,7 +23,7 @@ function comparison(section) {
   };
   const first = selectBox("A", names, String(chosen.first), set("first"));
   const second = selectBox("B", names, String(chosen.second), set("second"));
-  const metric = selectBox("by", metricNames(metrics), metrics[0].key, (key) => {
+  const metric = selectBox("Metric", metricNames(metrics), metrics[0].key, (key) => {
     chosen.metric = metrics.find((each) => each.key === key);
     draw();
   });
@@ -48,7 +48,7 @@ function comparison(section) {
   );
   drawnToWidth(dots, draw);
   const choose = (place) => {
-    put(place, chosen.second === place ? chosen.first : chosen.second);
+    put(place, place === order[0] ? order[1] : order[0]);
     element.scrollIntoView({ block: "nearest" });
     second.select.focus();
   };
@@ -106,8 +106,9 @@ function verdict(section, chosen, found) {
     el(
       "p",
       { class: "note" },
-      `Paired bootstrap over ${found.n} ${metric.units}, 10,000 resamples. One pair that was `,
-      "chosen before looking; of many pairs some differ by chance. With test and effect size: ",
+      `Paired bootstrap over ${found.n} ${metric.units}, 10,000 resamples: about new `,
+      `${metric.units}, for the networks as they were trained, and for a pair that was chosen `,
+      "beforehand, since of many pairs some differ by chance. With test and effect size: ",
       el("code", {}, `covbench compare ${quoted(a)} ${quoted(b)} --metric ${metric.key}`),
     ),
   ];

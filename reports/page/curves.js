@@ -31,7 +31,7 @@ function drawCurves(curves, longest, width) {
     axes(box, {
       x,
       y,
-      xTicks: linearTicks(1, longest),
+      xTicks: linearTicks(1, longest, 6, 1),
       yTicks: linearTicks(low, high, 4),
       xTitle: "Epoch",
       yTitle: "Loss",
@@ -51,6 +51,7 @@ function curveLine(curve, x, y) {
     { class: "curve", role: "img", "aria-label": lines.join(": ") },
     svg("path", { class: "target", d: path }),
     svg("path", { class: "line", d: path }),
+    curve.epochs.length === 1 ? svg("circle", { class: "once", cx: x(1), cy: y(last), r: 3 }) : null,
   );
   return withTooltip(group, lines);
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from reports.page.cards import card_data
+from reports.page.cards import card_data, standing_sentences
 from reports.page.images import Pictures, pictures_of
 from reports.page.pairs import pairs_data
 from reports.page.text import without_paths
@@ -120,13 +120,13 @@ def _sortable(cell: Cell) -> float | str | None:
 
 def _details(holdings: Holdings, subject: Subject, table: Table, images: bool) -> dict[str, Any]:
     """What a leaderboard has beyond its table."""
-    target = table.context["target"]
+    standing = standing_sentences(subject.analysis)
     pictures: Pictures | None = pictures_of(subject.comparison) if images else None
     found = []
     for row in table.rows:
-        entry = subject.entry(row.label)
+        entry, place = subject.entry(row.label), standing.get(row.label, "")
         found.append(
-            card_data(subject, entry, row, table, target, holdings.cases, pictures)
+            card_data(subject, entry, row, table, place, holdings.cases, pictures)
             if entry
             else None
         )

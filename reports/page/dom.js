@@ -29,14 +29,18 @@ function filled(element, attributes, children) {
   return element;
 }
 
-/** A select box under its label. Options are pairs of value and text. */
+let boxes = 0; // select boxes so far, by which each gets an id
+
+/** A select box beside its label. Options are pairs of value and text. */
 function selectBox(label, options, chosen, onChange) {
+  const id = `select-${(boxes += 1)}`;
   const select = el(
     "select",
-    { change: () => onChange(select.value) },
+    { id, change: () => onChange(select.value) },
     options.map(([value, text]) => el("option", { value, selected: value === chosen }, text)),
   );
-  return { element: el("label", { class: "control" }, el("span", {}, label), select), select };
+  const element = el("span", { class: "control" }, el("label", { for: id }, label), select);
+  return { element, select };
 }
 
 /** Names and values, one below the other. */
@@ -83,6 +87,8 @@ function withTooltip(point, lines) {
   return point;
 }
 
+let pointed = null; // the point that the tooltip is of
+
 function showTooltip(point, lines) {
   const tip = document.getElementById("tooltip");
   // An open dialog lies above everything else, so that a tooltip over it must be inside.
@@ -91,7 +97,15 @@ function showTooltip(point, lines) {
     ...lines.map((line, place) => el(place === 0 ? "strong" : "span", {}, line)),
   );
   tip.hidden = false;
-  const around = point.getBoundingClientRect();
+  pointed = point;
+  placeTooltip();
+}
+
+/** Put the tooltip above its point, or below it where there is no room. */
+function placeTooltip() {
+  const tip = document.getElementById("tooltip");
+  if (tip.hidden) return;
+  const around = pointed.getBoundingClientRect();
   const own = tip.getBoundingClientRect();
   const left = around.left + around.width / 2 - own.width / 2;
   const above = around.top - own.height - 8;

@@ -1,18 +1,20 @@
 /** What is shown of a table: rows of a name, of a status, on the Pareto front. */
 
 /**
- * The controls above a table. Returns them, and `setFront(places, title)`, by which the plot says
- * which rows are on the front that it shows.
+ * The controls above a table. Returns them; `setFront(places, title)`, by which the plot says
+ * which rows are on the front that it shows; and `reveal(place)`, which shows a row in any case.
  */
 function filterControls(section, table) {
   const state = { text: "", hidden: new Set(), frontOnly: false, front: [] };
   const count = el("output", { class: "count" });
+  const recount = () => {
+    const all = table.rows.length;
+    const shown = table.rows.filter((row) => !row.hidden).length;
+    count.textContent = shown === all ? `${all} rows` : `${shown} of ${all} rows`;
+  };
   const apply = () => {
-    const shown = section.rows.map((row, place) => passes(row, place, state));
-    table.rows.forEach((row, place) => (row.hidden = !shown[place]));
-    const all = section.rows.length;
-    const some = shown.filter(Boolean).length;
-    count.textContent = some === all ? `${all} rows` : `${some} of ${all} rows`;
+    table.rows.forEach((row, place) => (row.hidden = !passes(section.rows[place], place, state)));
+    recount();
   };
   const front = checkbox("Pareto front", false, (on) => {
     state.frontOnly = on;
@@ -34,8 +36,12 @@ function filterControls(section, table) {
     front.text.textContent = `Pareto front (Dice, ${title.toLowerCase()})`;
     apply();
   };
+  const reveal = (place) => {
+    table.rows[place].hidden = false;
+    recount();
+  };
   apply();
-  return { element, setFront };
+  return { element, setFront, reveal };
 }
 
 function passes(row, place, state) {

@@ -17,8 +17,8 @@ function start() {
   document.getElementById("theme").addEventListener("click", switchTheme);
   showTheme();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showTheme);
+  document.addEventListener("scroll", placeTooltip, { capture: true, passive: true });
   document.addEventListener("keydown", (event) => event.key === "Escape" && hideTooltip());
-  addEventListener("scroll", hideTooltip, { passive: true });
 }
 
 /** A table; a leaderboard has its plot, its cards and its pairs as well. */
@@ -29,7 +29,7 @@ function buildSection(section) {
   const filters = filterControls(section, table);
   const selectRow = (place) => {
     hideTooltip();
-    table.rows[place].hidden = false;
+    filters.reveal(place);
     table.select(place);
     table.announce(`${section.rows[place].label} is selected.`);
   };

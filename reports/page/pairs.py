@@ -40,7 +40,7 @@ def _by_metric(analysis: Analysis, metric: Metric) -> dict[str, Any] | None:
     """The scores of all units, and the difference of each pair, in percent or pixels.
 
     `values` are by row and unit, null where undefined. `pairs` are in the order of
-    `itertools.combinations`, each as `_pair` gives it, or null where two rows share fewer than
+    `itertools.combinations`, each as `_pairs` gives it, or null where two rows share fewer than
     two units.
     """
     try:
@@ -78,7 +78,9 @@ def _pairs(
     defined: dict[str, Defined],
     shown: Shown,
 ) -> dict[Pair, Numbers]:
-    """Every pair in numbers; those that share fewer than two units are left out.
+    """Every pair as `_pair` gives it, then mean and interval of the first and of the second.
+
+    Pairs that share fewer than two units are left out.
 
     A pair is resampled over the units that both rows have a score of, whatever the others lack.
     Pairs that share the same units are resampled together.
@@ -91,29 +93,30 @@ def _pairs(
     for shared, pairs in sorted(alike.items(), key=lambda item: len(item[0])):
         if len(shared) < 2:
             continue
-        rows = [row for row in scores.rows if any(row in pair for pair in pairs)]
+        named = {row for pair in pairs for row in pair}
+        rows = [row for row in scores.rows if row in named]
         if len(rows) == len(scores.rows) and all(own == shared for own in defined.values()):
             resampled: Resampled = analysis.bootstrap(metric)
         else:
             resampled = bootstrap(_only(scores, rows))
-        found |= {pair: _pair(resampled, *pair, shown) for pair in pairs}
+        means = {row: _three(resampled.mean(row), shown) for row in rows}
+        for one, other in pairs:
+            found[one, other] = [*_pair(resampled, one, other, shown), *means[one], *means[other]]
     return found
 
 
 def _pair(resampled: Resampled, one: str, other: str, shown: Shown) -> Numbers:
-    """A pair in numbers.
+    """The number of units; the difference and its interval; what is told of it.
 
-    They are the number of units; the difference and both ends of its interval; the probability
-    that the first is better; which of the two is told to be: 1, -1, or 0 for neither; mean and
-    interval of the first, then of the second.
+    That is the probability that the first is better, and which of the two is told to be: 1, -1, or
+    0 for neither.
     """
     difference = resampled.difference(one, other)
     told = 0
     if difference.excludes_zero:
         told = 1 if (difference.estimate > 0) == resampled.higher_is_better else -1
     chance = float(f"{chance_better(resampled, one, other):.4f}")
-    means = (*_three(resampled.mean(one), shown), *_three(resampled.mean(other), shown))
-    return [resampled.n, *_three(difference, shown), chance, told, *means]
+    return [resampled.n, *_three(difference, shown), chance, told]
 
 
 def _three(interval: Interval, shown: Shown) -> list[float | None]:

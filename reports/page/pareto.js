@@ -1,5 +1,7 @@
 /** Dice against what a network costs, with the line of those that no other beats in both. */
 
+const LETTER = 6.1; // width of a letter of 11 px, on the safe side
+
 /**
  * Build the plot. `onSelect(place)` is called for a point that is chosen, `onAxis(axis)` when the
  * cost is: at once, and whenever another one is chosen.
@@ -30,7 +32,8 @@ function paretoPlot(section, onSelect, onAxis) {
       "figcaption",
       {},
       `Bars are the ${error}. The line joins the networks that no other beats in both; hollow `,
-      "points are not ranked. Arrow keys move between the points, Enter selects a row.",
+      "points are not ranked.",
+      el("span", { class: "hint" }, " Arrow keys move between the points, Enter selects a row."),
     ),
   );
 }
@@ -44,6 +47,7 @@ function drawPareto(section, axis, width, onSelect) {
   const [low, high] = padded(points.flatMap((point) => [point.low, point.high]), 0.06);
   const y = linear([low, high], [box.bottom, box.top]);
   for (const point of points) Object.assign(point, { x: x(point.cost), y: y(point.height) });
+  const trivial = trivialLine(section, box, y, [low, high]);
   const groups = points.map((point) => paretoPoint(point, y, onSelect));
   rove(groups);
   return canvas(
@@ -58,10 +62,10 @@ function drawPareto(section, axis, width, onSelect) {
       xTitle: axis.title,
       yTitle: section.pareto.title,
     }),
-    trivialLine(section, box, y, [low, high]),
+    trivial?.element,
     frontLine(points, axis.front),
     groups,
-    pointLabels(points, box),
+    pointLabels(points, box, trivial ? [trivial.label] : []),
   );
 }
 
@@ -111,7 +115,7 @@ function frontLine(points, front) {
   return svg("path", { class: "front", d: path, "aria-hidden": "true" });
 }
 
-/** The best predictor that needs no training, where it lies within the plot. */
+/** The best predictor that needs no training, where it lies within the plot, and its name's box. */
 function trivialLine(section, box, y, [low, high]) {
   const found = section.rows
     .map((row, place) => ({ row, value: section.pareto.heights[place]?.[0] }))
@@ -119,21 +123,25 @@ function trivialLine(section, box, y, [low, high]) {
     .sort((one, other) => other.value - one.value);
   if (!found.length) return null;
   const [{ row, value }] = found;
-  return svg(
+  const height = y(value);
+  const element = svg(
     "g",
     { class: "trivial" },
-    svg("line", { x1: box.left, x2: box.right, y1: y(value), y2: y(value) }),
-    svg("text", { x: box.right, y: y(value) - 5, "text-anchor": "end" }, row.label),
+    svg("line", { x1: box.left, x2: box.right, y1: height, y2: height }),
+    svg("text", { x: box.left + 4, y: height - 5 }, row.label),
   );
+  const right = box.left + 4 + row.label.length * LETTER;
+  return { element, label: { left: box.left + 4, right, top: height - 16, bottom: height } };
 }
 
 /** Names beside their points where they hide nothing; those on the front first. */
-function pointLabels(points, box) {
-  const taken = points.map(({ x, y }) => ({ left: x - 6, right: x + 6, top: y - 6, bottom: y + 6 }));
+function pointLabels(points, box, others) {
+  const dots = points.map(({ x, y }) => ({ left: x - 6, right: x + 6, top: y - 6, bottom: y + 6 }));
+  const taken = [...dots, ...others];
   const order = [...points].sort((one, other) => other.best - one.best || one.place - other.place);
   const labels = [];
   for (const point of order) {
-    const wide = point.row.label.length * 6.1; // at 11 px, on the safe side
+    const wide = point.row.label.length * LETTER;
     const places = [
       { left: point.x + 9, top: point.y - 7 },
       { left: point.x - 9 - wide, top: point.y - 7 },
