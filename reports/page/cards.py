@@ -242,8 +242,8 @@ def _provenance(entry: Entry) -> list[Pair]:
     times = [each.started for each in records] + [each.finished for each in records]
     folds = {each.spec.fold: each.spec.fold_hash for each in records}
     environment: list[tuple[str, Callable[[RunRecord], str]]] = [
-        ("Device", lambda each: each.env.cpu if each.env.device == "cpu" else each.env.device),
-        ("Processor", lambda each: f"{each.env.cpu}, {each.env.threads} threads"),
+        ("Device", lambda each: each.env.device),
+        ("Processor", lambda each: f"{each.env.cpu}, {_threads(each.env.threads)}"),
         ("Platform", lambda each: each.env.platform),
         ("Python", lambda each: each.env.python),
         ("Packages", lambda each: ", ".join(f"{k} {v}" for k, v in each.env.packages.items())),
@@ -262,6 +262,10 @@ def _provenance(entry: Entry) -> list[Pair]:
         *((f"Fold {number}", folds[number]) for number in sorted(folds)),
     ]
     return [pair for pair in found if pair[1]]
+
+
+def _threads(count: int) -> str:
+    return f"{count} thread" if count == 1 else f"{count} threads"
 
 
 def _unlike(records: Iterable[RunRecord], get: Callable[[RunRecord], str]) -> str:

@@ -158,7 +158,7 @@ def _pareto(subject: Subject, table: Table) -> dict[str, Any] | None:
     axes = [
         _axis(key, title, values, table.rows, heights)
         for key, (title, values) in costs.items()
-        if any(values)
+        if any(value and height for value, height in zip(values, heights, strict=True))
     ]
     if not axes:
         return None

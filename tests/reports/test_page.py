@@ -242,6 +242,12 @@ def test_another_table_stands_as_it_is() -> None:
     assert section["rows"][0]["cells"] == [["1.00", 1.0, None]] and "cards" not in section
 
 
+def test_a_comparison_in_which_all_failed_has_cards_alone() -> None:
+    (section,) = shown(make_holdings([], [make_failure("enet")]))["sections"]
+    assert section["pareto"] is None and section["pairs"] is None
+    assert section["cards"][0]["failures"] and section["cards"][0]["scores"] != []
+
+
 def test_an_empty_store_has_an_empty_page() -> None:
     assert embedded(page(shown(make_holdings([]))))["sections"] == []
 
