@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from benchmark.metrics import METRICS, Metric
@@ -37,11 +38,17 @@ class Side:
     frame: pd.DataFrame
     left_out: tuple[LeftOut, ...] = ()
 
-    @property
+    @cached_property
     def runs(self) -> dict[Run, str]:
         """The ids of its runs."""
         specs = [record.spec for record in self.records]
         return {(spec.fold_hash, spec.seed): spec.id for spec in specs}
+
+    @cached_property
+    def lines(self) -> dict[str, pd.DataFrame]:
+        """The lines of the frame that are its own, by run: looked up once for all metrics."""
+        own = self.frame[self.frame["run"].isin(list(self.runs.values()))]
+        return {str(run): lines for run, lines in own.groupby("run", sort=False)}
 
     @property
     def folds(self) -> list[int]:
@@ -153,12 +160,11 @@ def scores_of(sides: Sequence[Side], metric: Metric) -> Scores:
     for side in sides:
         if metric.column not in side.frame.columns:
             raise _lacks(side, metric)
-        by_run = {str(run): lines for run, lines in side.frame.groupby("run", sort=False)}
         values.append([])
         for seed in side.seeds:
             values[-1].append([])
             for fold in folds:
-                lines = by_run[side.runs[fold, seed]]
+                lines = side.lines[side.runs[fold, seed]]
                 groups = dict(zip(lines["id"], lines["group"], strict=True))
                 if images.setdefault(fold, groups) != groups or len(groups) < len(lines):
                     raise _other_images(sides[0], side, images[fold], groups)

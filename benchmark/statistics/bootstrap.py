@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -204,10 +204,13 @@ def bootstrap(
     )
 
 
+@lru_cache(maxsize=1)  # the many metrics and pairs of one report mostly have the same units
 def draw_units(n: int, resamples: int, seed: int) -> Floats:
     """How often each of n units is in each resample, (resamples, n); drawn with replacement."""
     generator = np.random.default_rng(seed)
-    return generator.multinomial(n, np.full(n, 1 / n), size=resamples).astype(float)
+    drawn = generator.multinomial(n, np.full(n, 1 / n), size=resamples).astype(float)
+    drawn.setflags(write=False)  # it is shared
+    return drawn
 
 
 def widening_of(n: int, level: float) -> float:
