@@ -96,15 +96,12 @@ def compare(
     def read(folder: Path) -> list[Place]:
         return _places(folder, keep, data, None if protocols is not None else protocol)
 
-    if factors:
+    places = read(from_) if factors or protocols is not None else []
+    if factors or (protocols is not None and _untrained(places, protocols)):
         rows = [*words, *options.split_commas([models or ""])]
-        tables = _factors(read(from_), from_, wanted, rows, protocols, _numbers(thresholds))
+        tables = _factors(places, from_, wanted, rows, protocols, _numbers(thresholds))
     elif protocols is not None:
-        places = read(from_)
-        if _untrained(places, protocols):
-            tables = _factors(places, from_, wanted, words, protocols, ())
-        else:
-            tables = _protocols(places, protocols, words, wanted, resample_seeds)
+        tables = _protocols(places, protocols, words, wanted, resample_seeds)
     else:
         tables = pair_tables(
             *_sides(words, from_, models, read), wanted, resample_seeds=resample_seeds
