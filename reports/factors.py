@@ -49,7 +49,7 @@ def factors_table(
 ) -> Table:
     """Rank the networks of a store under one changed rule of scoring at a time.
 
-    Means are those of `covbench compare`: an image counts once for its patient, seeds are averaged.
+    Means are those of `covbench compare`; pooled ones are means over runs, as in a leaderboard.
 
     Args:
         place: Runs on the same data under one protocol.
@@ -209,16 +209,11 @@ def _means(
 
     frame = pd.DataFrame(list(lines))
     if metric.aggregation == "pooled":
-        keys = {
-            run: (place, seed)
-            for place, side in enumerate(sides)
-            for (_, seed), run in side.runs.items()
+        ratios = {
+            str(run): getattr(Confusion(*map(int, counts)), metric.measure)
+            for run, *counts in frame.groupby("run")[list(COUNTS)].sum().itertuples()
         }
-        sums = frame.groupby(frame["run"].map(keys))[list(COUNTS)].sum()  # over a seed's folds
-        means = np.zeros(len(sides))
-        for (place, _), counts in zip(sums.index.tolist(), sums.to_numpy(), strict=True):
-            ratio = getattr(Confusion(*map(int, counts)), metric.measure)
-            means[place] += ratio / len(sides[place].seeds)
+        means = np.array([np.mean([ratios[run] for run in side.runs.values()]) for side in sides])
         return None if np.isnan(means).any() else means
     units = unit_scores(scores_of([replace(side, frame=frame) for side in sides], metric))
     return units.means if units.names else None

@@ -18,6 +18,7 @@ from reports.subject import Holdings, Subject, read_holdings
 from reports.tables.files import TABLE_FORMATS, write_tables
 from reports.tables.layout import GENERAL, Layout, load_layout
 from reports.tables.table import Table
+from reports.trace import write_sidecar
 from results.files import write_atomically
 from results.machines import MachineProfile
 from zoo.errors import CovbenchError, unknown
@@ -82,6 +83,7 @@ def write_report(root: Path, out: Path, wish: Wish | None = None) -> Written:
     paths: list[Path] = []
     for name, tables in found:
         paths += write_tables(tables, out, name, wish.formats)
+        paths += write_sidecar(tables, out, name, root, holdings.records)
     if "md" in wish.formats:
         paths += _write_methods(holdings, out)
     return Written(tuple(table for _, tables in found for table in tables), tuple(paths))

@@ -288,7 +288,6 @@ def _mean(values: Sequence[float | None]) -> float | None:
     """The mean as a table has it."""
     import pandas as pd
 
-    frame = pd.DataFrame(
-        {"metric": "", "value": [math.nan if each is None else float(each) for each in values]}
-    )
+    found = [math.nan if each is None else float(each) for each in values]
+    frame = pd.DataFrame({"metric": "", "run": "", "value": found})
     return summarise(frame)[""].number

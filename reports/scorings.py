@@ -23,7 +23,7 @@ RULES: dict[str, tuple[str, ...]] = {
 AGGREGATIONS = {
     "slice": "mean over images",
     "patient": "mean over patients",
-    "pooled": "pixels of all images pooled",
+    "pooled": "pixels of a run's images pooled",
 }
 OWN = "as scored"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmark.metrics import METRICS
+from reports.tables.files import TABLE_FORMATS
 from reports.tables.table import Cell, Column, Table, show
 from results.files import sha256_file, write_atomically
 from results.provenance import covbench_version
@@ -18,7 +19,7 @@ from results.store import Store
 
 SCHEMA = 1
 ENDING = ".trace.json"
-TABLES = (".md", ".tex", ".csv")
+TABLES = tuple(f".{each}" for each in TABLE_FORMATS)
 """Endings of the files that a sidecar is written for."""
 COSTS = ("params", "macs")
 """Columns of what a network costs: the same in every run of a row."""
@@ -121,9 +122,10 @@ def _table(table: Table) -> dict[str, Any]:
 
 def _cell(cell: Cell, column: Column) -> dict[str, Any]:
     value = cell.value if isinstance(cell.value, str) or cell.number is not None else None
+    runs = [run for run in cell.runs if run]  # trivial predictors have runs without an id
     how: How = "not traced"
-    if cell.runs and column.key in METRICS:
+    if runs and column.key in METRICS:
         how = "mean"
-    elif cell.runs and column.key in COSTS:
+    elif runs and column.key in COSTS:
         how = "cost"
-    return {"value": value, "shown": show(cell, column), "how": how, "runs": list(cell.runs)}
+    return {"value": value, "shown": show(cell, column), "how": how, "runs": runs}

@@ -73,7 +73,7 @@ def test_every_factor_by_hand(store: Store) -> None:
         "score.both_empty = perfect",
         "score.pred_empty = zero-all",
         "score.surface_points = foreground",
-        "pixels of all images pooled",
+        "pixels of a run's images pooled",
         "mean over images",
         "threshold 0.3",
         "threshold 0.7",
@@ -100,7 +100,7 @@ def test_every_factor_by_hand(store: Store) -> None:
     line = found["mean over images"]
     assert line["best_mean"] == pytest.approx((1 + 0 + 2 / 3 + 12 / 14) / 4)
     assert line["change"] == pytest.approx((2 / 3 + 0 + 1) / 3 - unet)
-    line = found["pixels of all images pooled"]
+    line = found["pixels of a run's images pooled"]
     assert line["best_mean"] == pytest.approx(2 * 12 / (2 * 12 + 1 + 4))
     assert line["changed"] == "enet"  # unet: 2 * 10 / (2 * 10 + 6), a change of 0.186
     assert line["change"] == pytest.approx(2 * 12 / (2 * 12 + 1 + 4) - enet)
@@ -142,7 +142,7 @@ def test_distances_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     line = found["score.surface_points = foreground"]
     assert (line["best"], line["best_mean"], line["tau"]) == ("enet", 1, -1)
     assert (line["change"], line["changed"]) == (2, "unet")
-    assert "pixels of all images pooled" not in found
+    assert "pixels of a run's images pooled" not in found
 
 
 def test_thresholds_are_those_that_are_asked_for(store: Store) -> None:
@@ -155,7 +155,7 @@ def test_each_seed_is_pooled_and_then_averaged(store: Store) -> None:
     right = {name: sure(*places) for name, places in TRUTH.items()}
     write_predicted(store, dataset, right, model="unet", seed=1)
     write_predicted(store, dataset, ENET, model="enet", seed=1)
-    line = lines(table_of(store))["pixels of all images pooled"]
+    line = lines(table_of(store))["pixels of a run's images pooled"]
     assert (line["best"], line["best_mean"]) == ("unet", pytest.approx((20 / 26 + 1) / 2))
 
 
@@ -203,7 +203,7 @@ def test_settings_follow_the_protocols_own_rule() -> None:
         "score.both_empty = perfect",
         "score.pred_empty = worst",
         "score.surface_points = border",
-        "pixels of all images pooled",
+        "pixels of a run's images pooled",
         "mean over patients",
         "threshold 0.3",
     ]

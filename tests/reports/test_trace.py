@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from reports.leaderboard import TABLE_FORMATS, write_report
+from reports.leaderboard import write_leaderboard
 from reports.lookup import Traced, find_cell
+from reports.report import Wish, write_report
 from reports.retrace import Evidence, retrace
 from reports.tables.table import Cell, Column, Row, Table
 from reports.trace import write_sidecar
@@ -23,6 +24,7 @@ from tests.factory import make_record
 from tests.predicted import Dataset, Pixels, write_predicted
 from zoo.errors import CovbenchError
 
+FORMATS = ("md", "tex", "csv")
 TRUTH = {"p-1": [0, 1, 2, 3], "q-1": [0, 1, 2, 3], "q-2": []}
 
 
@@ -61,7 +63,7 @@ def store(tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def report(store: Store, tmp_path: Path) -> Path:
     out = tmp_path / "report"
-    write_report(store.root, out, formats=TABLE_FORMATS)
+    write_report(store.root, out, Wish(formats=FORMATS))
     return out
 
 
@@ -104,21 +106,42 @@ def test_a_sidecar_names_runs_and_the_way_to_them(report: Path, store: Store) ->
     assert table["rows"]["unet"]["runs"]["how"] == "not traced"
 
 
-def test_a_report_writes_it_and_lists_it(store: Store, tmp_path: Path) -> None:
-    written = write_report(store.root, tmp_path / "out", formats=("csv",))
-    assert [path.name for path in written.paths] == ["leaderboard.csv", "leaderboard.trace.json"]
-    sidecar = written.paths[-1]
+def test_reports_and_stores_have_it_and_list_it(store: Store, tmp_path: Path) -> None:
+    written = write_report(store.root, tmp_path / "out", Wish(formats=("csv",)))
+    sidecar = tmp_path / "out" / "leaderboard.trace.json"
+    assert sidecar in written.paths
+    assert {path.name for path in written.paths} == {path.name for path in sidecar.parent.iterdir()}
     before = sidecar.read_bytes()
+    boards = [table for table in written.tables if table.name.startswith("leaderboard")]
     # Records that aren't given are read from the store.
-    assert write_sidecar(written.tables, sidecar.parent, "leaderboard", store.root) == (sidecar,)
+    assert write_sidecar(boards, sidecar.parent, "leaderboard", store.root) == (sidecar,)
     assert sidecar.read_bytes() == before
-    assert write_sidecar(written.tables, tmp_path / "elsewhere", "leaderboard", store.root) == ()
+    assert write_sidecar(boards, tmp_path / "elsewhere", "leaderboard", store.root) == ()
+    assert write_leaderboard(store.root).paths[-1] == store.root / "leaderboard.trace.json"
+
+
+def test_a_mean_with_an_interval_is_the_mean_over_runs(store: Store, tmp_path: Path) -> None:
+    write_report(store.root, tmp_path / "out", Wish(formats=("csv",), spread="interval"))
+    for column in ("dice_slice", "dice_patient", "miou_pooled"):
+        cell = find_cell(str(tmp_path / "out" / "leaderboard.csv"), "enet", column)
+        evidence = retrace(cell)
+        assert [check.agrees for check in evidence.checks] == [True, True, True]
+        assert evidence.disagreement is None
+
+
+def test_a_trivial_predictor_has_no_runs(tmp_path: Path) -> None:
+    cells = (Cell(0.5, n=2, runs=("", "")),)
+    table = Table("one", "one", (Column("dice_slice", "Dice"),), (Row("nothing", cells),))
+    (tmp_path / "some.md").touch()
+    write_sidecar([table], tmp_path, "some", tmp_path, [])
+    cell = find_cell(str(tmp_path / "some.md"), "nothing", "Dice")
+    refused(lambda: retrace(cell), "no run is named for it")
 
 
 def test_undefined_runs_are_not_behind_a_value(store: Store, dataset: Dataset) -> None:
     nothing: dict[str, Pixels] = {"q-2": {}}
     write_predicted(store, dataset, nothing, model="unet", seed=2)
-    (table,) = write_report(store.root, store.root.parent / "out", formats=("csv",)).tables
+    table = write_leaderboard(store.root).tables[0]
     row = next(each for each in table.rows if each.label == "unet")
     cells = dict(zip((column.key for column in table.columns), row.cells, strict=True))
     assert (cells["dice_slice"].n, len(cells["dice_slice"].runs)) == (2, 2)
@@ -195,7 +218,7 @@ def test_scores_that_are_not_those_of_the_images_are_found(
     (store.folder(first.spec) / RECORD).unlink()
     store.write(first.model_copy(update={"scores": {"infection": scores}}))
     out = tmp_path / "again"
-    write_report(store.root, out, formats=("csv",))
+    write_report(store.root, out, Wish(formats=("csv",)))
     evidence = retrace(find_cell(str(out / "leaderboard.csv"), "unet", "Dice"))
     text = disagreement(evidence)
     assert f"run {first.spec.id[:12]}" in text
@@ -214,7 +237,7 @@ def test_predictions_of_something_else_are_found(report: Path, store: Store) -> 
     (store.folder(first.spec) / RECORD).unlink()
     store.write(first.model_copy(update={"files": {**first.files, PREDICTIONS: sha256(other)}}))
     out = report.parent / "again"
-    write_report(store.root, out, formats=("csv",))
+    write_report(store.root, out, Wish(formats=("csv",)))
     evidence = retrace(find_cell(str(out / "leaderboard.csv"), "unet", "Dice"))
     assert "predictions do not give the counts of q-1, q-2" in disagreement(evidence)
 
@@ -222,7 +245,7 @@ def test_predictions_of_something_else_are_found(report: Path, store: Store) -> 
 def test_rounding_is_no_disagreement(tmp_path: Path, dataset: Dataset, store: Store) -> None:
     tie: dict[str, Pixels] = {**HALF, "p-1": {0: 1.0, 1: 1.0, 2: 0.5}}
     write_predicted(store, dataset, tie, decided=HALF, model="cgnet")
-    write_report(store.root, tmp_path / "out", formats=("md",))
+    write_report(store.root, tmp_path / "out", Wish(formats=("md",)))
     evidence = retrace(find_cell(str(tmp_path / "out/leaderboard.md"), "cgnet", "Dice"))
     assert evidence.disagreement is None
     assert [check.agrees for check in evidence.checks] == [True, True, None]
