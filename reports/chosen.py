@@ -84,16 +84,27 @@ def places_of(
         found = [each for each in found if each.spec.dataset == data]
         if not found:
             raise unknown("dataset", data, datasets, ", ".join(datasets))
-    return found if protocol is None else _under(found, protocol)
+    return found if protocol is None else under(found, protocol)
 
 
-def _under(found: Sequence[Place], protocol: str) -> list[Place]:
+def under(found: Sequence[Place], protocol: str) -> list[Place]:
     """The places under a protocol, named with its changes or without."""
     own = [each for each in found if protocol in (each.spec.protocol, each.protocol)]
     if not own:
         known = sorted({each.protocol for each in found})
         raise unknown("protocol", protocol, known, ", ".join(known))
     return own
+
+
+def one_place(found: Sequence[Place]) -> Place:
+    """The one place where all rows are compared.
+
+    Raises:
+        CovbenchError: There are several.
+    """
+    if len(found) > 1:
+        raise _several("these rows", found)
+    return found[0]
 
 
 def two_rows(found: Sequence[Place], first: str, second: str) -> tuple[Side, Side]:
@@ -174,7 +185,7 @@ def two_protocols(found: Sequence[Place], first: str, second: str) -> tuple[Plac
     Raises:
         CovbenchError: A name is no protocol of the store, or they share none or several datasets.
     """
-    own = [_under(found, name) for name in (first, second)]
+    own = [under(found, name) for name in (first, second)]
     pairs = [
         (one, other) for one, other in product(*own) if one is not other and _same_data(one, other)
     ]

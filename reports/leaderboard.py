@@ -9,6 +9,7 @@ from pathlib import Path
 from reports.standings import leaderboard_tables
 from reports.tables.files import STORE_FORMATS, write_tables
 from reports.tables.table import Table
+from reports.trace import write_sidecar
 from results.record import RunRecord
 from results.store import Damaged, Store
 
@@ -38,7 +39,9 @@ def write_leaderboard(store_root: Path) -> Written:
     if tables:
         lost = damage_notes([each for each in found if isinstance(each, Damaged)])
         tables[0] = replace(tables[0], notes=(*tables[0].notes, *lost))
-    return Written(tuple(tables), write_tables(tables, store_root, "leaderboard", STORE_FORMATS))
+    paths = write_tables(tables, store_root, "leaderboard", STORE_FORMATS)
+    paths += write_sidecar(tables, store_root, "leaderboard", store_root, records)
+    return Written(tuple(tables), paths)
 
 
 def damage_notes(damaged: Sequence[Damaged]) -> list[str]:

@@ -11,6 +11,7 @@ from reports.against import against_tables
 from reports.figures.catalogue import FIGURE_FORMATS, FIGURES, Scene, find_figure, write_figures
 from reports.leaderboard import Written, damage_notes
 from reports.methods import methods
+from reports.page.build import write_page
 from reports.paper_tables import paper_tables
 from reports.rows import Form, Spread
 from reports.standings import leaderboard
@@ -19,6 +20,7 @@ from reports.subject import Holdings, Subject, read_holdings
 from reports.tables.files import TABLE_FORMATS, write_tables
 from reports.tables.layout import GENERAL, Layout, load_layout
 from reports.tables.table import Table
+from reports.trace import write_sidecar
 from results.files import write_atomically
 from results.machines import MachineProfile
 from zoo.errors import CovbenchError, unknown
@@ -40,6 +42,8 @@ class Wish:
         baseline: The row that the others are tested against; the best by default.
         formats: Which of `FORMATS` to write.
         figures: Names of figures.
+        page: Whether to write the page, report.html.
+        images: Whether the page shows test images.
     """
 
     against: tuple[str, ...] = ()
@@ -50,6 +54,8 @@ class Wish:
     baseline: str | None = None
     formats: tuple[str, ...] = DEFAULT_FORMATS
     figures: tuple[str, ...] = tuple(FIGURES)
+    page: bool = False
+    images: bool = True
 
     def __post_init__(self) -> None:
         for each in self.formats:
@@ -87,6 +93,7 @@ def write_report(root: Path, out: Path, wish: Wish | None = None) -> Written:
     paths: list[Path] = []
     for name, tables in found:
         paths += write_tables(tables, out, name, wish.formats)
+        paths += write_sidecar(tables, out, name, root, holdings.records)
     scenes = [
         Scene(each, table, wish.metric)
         for (each, _), table in zip(_targets(holdings), boards, strict=True)
@@ -94,7 +101,10 @@ def write_report(root: Path, out: Path, wish: Wish | None = None) -> Written:
     paths += write_figures(scenes, wish.figures, out / "figures", wish.formats)
     if "md" in wish.formats:
         paths += _write_methods(holdings, out)
-    return Written(tuple(table for _, tables in found for table in tables), tuple(paths))
+    everything = tuple(table for _, tables in found for table in tables)
+    if wish.page:
+        paths.append(write_page(holdings, everything, out, images=wish.images))
+    return Written(everything, tuple(paths))
 
 
 def _check(holdings: Holdings, wish: Wish) -> None:

@@ -99,6 +99,8 @@ def score_case(
     ignore: np.ndarray | None,
     spacing_mm: tuple[float, float] | None,
     rule: ScoreRule,
+    *,
+    distances: bool = True,
 ) -> Row:
     """Scores one predicted mask at the size it comes in.
 
@@ -114,6 +116,7 @@ def score_case(
         ignore: Pixels to leave out, bool, (H, W), or None. They are background to the distances.
         spacing_mm: Distance between rows and between columns, or None where it is unknown.
         rule: The `score` section of the protocol.
+        distances: Whether surface distances, which take most of the time, are measured.
 
     Returns:
         One row: `tp fp fn tn`, `status` (`ok`, `pred_empty`, `truth_empty`, `both_empty`), the
@@ -133,7 +136,7 @@ def score_case(
         **asdict(counts),
         "status": status,
         **_overlaps(counts, status, rule),
-        **_distances(found, wanted, spacing_mm, status, rule),
+        **(_distances(found, wanted, spacing_mm, status, rule) if distances else {}),
     }
 
 

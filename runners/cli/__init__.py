@@ -23,6 +23,7 @@ from runners.cli import (
     row,
     run,
     status,
+    trace,
 )
 from zoo.errors import CovbenchError
 
@@ -44,6 +45,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("profile")(profile.profile)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
+app.command("trace")(trace.trace)
 app.command("row")(row.row)
 app.command("choose")(choose.choose)
 app.command("models")(listing.models)

@@ -43,10 +43,18 @@ def compare(
     ] = None,
     protocols: Annotated[
         str | None,
-        typer.Option(help="Two protocols, P1,P2: the ranks of all rows under both."),
+        typer.Option(
+            help="Two protocols, P1,P2: the ranks of all rows under both. With --factors, or where "
+            "P2 has no runs: what its score rules alone change."
+        ),
     ] = None,
     models: Annotated[
-        str | None, typer.Option("--models", "-m", help="The row by which two stores are compared.")
+        str | None,
+        typer.Option(
+            "--models",
+            "-m",
+            help="The row by which two stores are compared; with --factors, rows.",
+        ),
     ] = None,
     folds: Annotated[
         str | None, typer.Option("--folds", "--fold", help="Only these folds: 1-5 or 1,3.")
@@ -54,6 +62,15 @@ def compare(
     seeds: Annotated[
         str | None, typer.Option("--seeds", "--seed", help="Only these seeds: 0-2.")
     ] = None,
+    factors: Annotated[
+        bool,
+        typer.Option(
+            "--factors", help="Score stored predictions by other rules, one at a time: what moves."
+        ),
+    ] = False,
+    thresholds: Annotated[
+        str, typer.Option(help="With --factors: thresholds beside 0.5.")
+    ] = "0.3,0.7",
     resample_seeds: Annotated[
         bool, typer.Option("--resample-seeds", help="Intervals for new trainings, too.")
     ] = False,
@@ -79,8 +96,12 @@ def compare(
     def read(folder: Path) -> list[Place]:
         return _places(folder, keep, data, None if protocols is not None else protocol)
 
-    if protocols is not None:
-        tables = _protocols(read(from_), protocols, words, wanted, resample_seeds)
+    places = read(from_) if factors or protocols is not None else []
+    if factors or (protocols is not None and _untrained(places, protocols)):
+        rows = [*words, *options.split_commas([models or ""])]
+        tables = _factors(places, from_, wanted, rows, protocols, _numbers(thresholds))
+    elif protocols is not None:
+        tables = _protocols(places, protocols, words, wanted, resample_seeds)
     else:
         tables = pair_tables(
             *_sides(words, from_, models, read), wanted, resample_seeds=resample_seeds
@@ -133,17 +154,66 @@ def _protocols(
     from reports.compare import pair_tables
     from reports.ranking import protocol_sides, ranking_table
 
-    names = options.split_commas([protocols])
-    if len(names) != 2:
-        raise CovbenchError(
-            f"--protocols names {len(names)} protocols.", "Name two: --protocols P1,P2"
-        )
-    one, other = two_protocols(places, names[0], names[1])
+    one, other = two_protocols(places, *_two(protocols))
     tables = []
     for row in rows:
         sides = protocol_sides(one, other, row)
         tables += pair_tables(*sides, metric, resample_seeds=resample_seeds)
     return [*tables, ranking_table(one, other, metric, resample_seeds=resample_seeds)]
+
+
+def _two(protocols: str) -> tuple[str, str]:
+    names = options.split_commas([protocols])
+    if len(names) != 2:
+        raise CovbenchError(
+            f"--protocols names {len(names)} protocols.", "Name two: --protocols P1,P2"
+        )
+    return names[0], names[1]
+
+
+def _untrained(places: Sequence[Place], protocols: str) -> bool:
+    """Whether the first of two protocols has runs, and the second is a known one without."""
+    from benchmark.protocols import list_protocols
+
+    first, second = _two(protocols)
+    run = {name for each in places for name in (each.spec.protocol, each.protocol)}
+    known = {each.name for each in list_protocols()}
+    return first in run and second not in run and (second in known or second.endswith(".toml"))
+
+
+def _factors(
+    places: Sequence[Place],
+    folder: Path,
+    metric: Metric,
+    rows: Sequence[str],
+    protocols: str | None,
+    thresholds: Sequence[float],
+) -> list[Table]:
+    """The ranking of one place under other rules of scoring; all of them, or another protocol's."""
+    from benchmark.protocols import load_protocol
+    from reports.chosen import one_place, under
+    from reports.factors import factors_table
+
+    if protocols is None:
+        place = one_place(places)
+        return [factors_table(place, folder, metric, thresholds=thresholds, rows=rows)]
+    first, second = _two(protocols)
+    place = one_place(under(places, first))
+    return [factors_table(place, folder, metric, towards=load_protocol(second), rows=rows)]
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    """Probabilities, comma-separated."""
+    try:
+        found = tuple(float(word) for word in options.split_commas([text]))
+        if not all(0 < each < 1 for each in found):
+            raise ValueError
+    except ValueError:
+        raise CovbenchError(
+            f"--thresholds {text!r} is no list of probabilities.",
+            "Write numbers between 0 and 1: --thresholds 0.3,0.7",
+        ) from None
+    return found
 
 
 def _show(tables: Sequence[Table], to: Path | None, as_json: bool) -> None:

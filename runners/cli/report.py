@@ -51,6 +51,12 @@ def report(
             "chsnet-fig12, chsnet-fig13, chsnet-fig14."
         ),
     ] = None,
+    html: Annotated[
+        bool, typer.Option("--html", help="One page for a browser, too: report.html.")
+    ] = False,
+    images: Annotated[
+        bool, typer.Option("--images/--no-images", help="Whether that page shows test images.")
+    ] = True,
     as_json: options.Json = False,
 ) -> int:
     """Write the tables of a store in every format, and its figures, from the records alone."""
@@ -79,6 +85,8 @@ def report(
         figures=tuple(each for each in options.split_commas([figures]) if each != "none")
         if figures
         else tuple(FIGURES),
+        page=html,
+        images=images,
     )
     options.check_writable(to)
     written = write_report(from_, to, wish)

@@ -27,6 +27,7 @@ def test_a_run_leaves_its_leaderboard_in_the_store(store: Store) -> None:
         "leaderboard.md",
         "leaderboard.tex",
         "leaderboard.csv",
+        "leaderboard.trace.json",
     ]
     (table,) = written.tables
     text = (store.root / "leaderboard.md").read_text(encoding="utf-8")

@@ -61,7 +61,8 @@ def test_the_same_records_give_the_same_files(store: Store, tmp_path: Path) -> N
 
 def test_chosen_formats(store: Store, tmp_path: Path) -> None:
     written = write_report(store.root, tmp_path / "out", Wish(formats=("csv",)))
-    assert {path.suffix for path in written.paths} == {".csv"}
+    endings = {path.name.partition(".")[2] for path in written.paths}
+    assert endings == {"csv", "trace.json"}
     with pytest.raises(CovbenchError, match="Did you mean"):
         Wish(formats=("cvs",))
 
@@ -106,7 +107,9 @@ def test_failures_alone_make_a_leaderboard(tmp_path: Path) -> None:
     store = Store(tmp_path / "runs")
     store.write_failure(make_failure("unet", dataset="ct100"))
     written = write_report(store.root, tmp_path / "out")
-    assert [path.name for path in written.paths] == [f"leaderboard.{each}" for each in TABLES]
+    assert [path.name for path in written.paths] == [
+        f"leaderboard.{each}" for each in (*TABLES, "trace.json")
+    ]
 
 
 def test_the_baseline_is_what_others_are_tested_against(store: Store, tmp_path: Path) -> None:
