@@ -15,6 +15,8 @@ from runners.cli import (
     data,
     doctor,
     evaluate,
+    export,
+    import_,
     listing,
     new,
     profile,
@@ -42,6 +44,8 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("profile")(profile.profile)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
+app.command("export")(export.export)
+app.command("import")(import_.import_)
 app.command("models")(listing.models)
 app.command("datasets")(listing.datasets)
 app.command("protocols")(listing.protocols)
