@@ -77,15 +77,23 @@ def _grid(lines: Sequence[Sequence[str]], left: set[int]) -> str:
 def csv_text(tables: Sequence[Table]) -> str:
     """Several tables in one CSV: unrounded values, empty where there are none.
 
-    A column whose values have a spread is followed by `..._sd` and `..._runs`.
+    A column whose values have a spread is followed by `..._sd` and `..._runs`. Texts that a
+    spreadsheet would compute begin with an apostrophe.
     """
     lines = [line for table in tables for line in _flat(table)]
     names = list(dict.fromkeys(name for line in lines for name in line))
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=names, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(lines)
+    writer.writerows({name: _no_formula(each) for name, each in line.items()} for line in lines)
     return text.getvalue()
+
+
+def _no_formula(value: Scalar) -> Scalar:
+    """A text that a spreadsheet doesn't compute: an apostrophe stands before what it might."""
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
+    return value
 
 
 def _flat(table: Table) -> list[dict[str, Scalar]]:
