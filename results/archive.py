@@ -16,22 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from results.anonymous import Pseudonyms, account, anonymous, hide_cases, hide_predictions
 from results.cases import CASES
+from results.contents import check_cases, check_predictions, check_values
 from results.files import sha256_file, write_atomically
 from results.predictions import PREDICTIONS
 from results.provenance import covbench_version
 from results.record import Failure, RunRecord
 from results.spec import RunSpec, sha256
 from results.store import RECORD, Damaged, Store
-from results.untrusted import (
-    MANIFEST,
-    MAX_BYTES,
-    WEIGHTS,
-    Refused,
-    check_cases,
-    check_predictions,
-    check_values,
-    kind_of,
-)
+from results.untrusted import MANIFEST, MAX_BYTES, WEIGHTS, Refused, kind_of
 from zoo.errors import CovbenchError
 
 SCHEMA = 1

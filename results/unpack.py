@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from results.anonymous import account
-from results.archive import SCHEMA, Manifest
+from results.archive import Manifest
 from results.cases import CASES
 from results.files import sha256_file, write_atomically
-from results.predictions import PREDICTIONS
 from results.provenance import covbench_version
-from results.record import Failure, RunRecord, now
+from results.receive import Arrived, Waiting, receive
+from results.record import RunRecord, now
 from results.spec import RunSpec
-from results.store import RECORD, Store
-from results.untrusted import (
-    MANIFEST,
-    MAX_BYTES,
-    Member,
-    Refused,
-    check_cases,
-    check_predictions,
-    check_values,
-    members,
-)
+from results.store import Store
+from results.untrusted import MAX_BYTES, Refused
 from zoo.errors import CovbenchError
 
 IMPORTED = "imported.json"
@@ -69,29 +58,6 @@ class Imported:
     sources: int
 
 
-@dataclass(frozen=True)
-class _File:
-    """A file that was read: its SHA-256, where it waits, and its number of images if it has any."""
-
-    sha256: str
-    path: Path
-    images: int | None = None
-
-
-@dataclass
-class _Run:
-    """What the archive has of one run."""
-
-    record: RunRecord | None = None
-    failures: list[Failure] = field(default_factory=list)
-    files: dict[str, _File] = field(default_factory=dict)
-
-    @property
-    def spec(self) -> RunSpec:
-        """What was run."""
-        return self.record.spec if self.record else self.failures[0].spec
-
-
 def unpack(path: Path, root: Path, dry_run: bool = False) -> Imported:
     """Bring the runs of an archive into a store.
 
@@ -115,7 +81,7 @@ def unpack(path: Path, root: Path, dry_run: bool = False) -> Imported:
     with _waiting_room(root, dry_run) as room:
         try:
             digest = sha256_file(path)
-            manifest, runs = _receive(path, room, dry_run)
+            manifest, runs = receive(path, room, dry_run)
         except (Refused, RecursionError) as error:
             reason = "".join(each if each.isprintable() else " " for each in str(error))[:300]
             raise CovbenchError(
@@ -150,113 +116,8 @@ def _waiting_room(root: Path, dry_run: bool) -> Iterator[Path]:
                 each.rmdir()
 
 
-def _receive(path: Path, room: Path, dry_run: bool) -> tuple[Manifest, dict[str, _Run]]:
-    """Read and check every file; the runs by their folder's name in the archive.
-
-    Raises:
-        Refused: Something is not as it should be.
-    """
-    manifest = None
-    runs: dict[str, _Run] = {}
-    seen = set()
-    for number, member in enumerate(members(path)):
-        if manifest is None:
-            manifest = _manifest(member)
-            continue
-        expected = manifest.files.get(member.name)
-        if expected is None:
-            raise Refused(f"{member.name} is not in its {MANIFEST}")
-        folder, _, name = member.name.rpartition("/")
-        run = runs.setdefault(folder, _Run())
-        _take(member, expected, room / str(number), run, name)
-        if dry_run:
-            (room / str(number)).unlink()
-        seen.add(member.name)
-    if manifest is None:
-        raise Refused("it is empty")
-    if missing := sorted(manifest.files.keys() - seen):
-        raise Refused(f"{ascii(missing[0])[:200]} is missing")
-    for folder, run in runs.items():
-        _check_run(folder, run)
-    counts = (
-        sum(run.record is not None for run in runs.values()),
-        sum(len(run.failures) for run in runs.values()),
-    )
-    if counts != (manifest.runs, manifest.failures):
-        raise Refused(f"its {MANIFEST} counts other numbers of runs")
-    return manifest, runs
-
-
-def _manifest(member: Member) -> Manifest:
-    if member.kind != MANIFEST:
-        raise Refused(f"it doesn't begin with {MANIFEST}")
-    content = b"".join(member.chunks)
-    try:
-        payload = json.loads(content)
-        version = payload.get("schema") if isinstance(payload, dict) else None
-        if version != SCHEMA:
-            raise Refused(f"it has schema {ascii(version)[:40]}; this covbench reads {SCHEMA}")
-        check_values(payload)
-        return Manifest.model_validate(payload)
-    except ValueError as error:
-        raise _not_valid(MANIFEST, error) from error
-
-
-def _take(member: Member, expected: str, target: Path, run: _Run, name: str) -> None:
-    """Write one file to where it waits, and look at what it holds."""
-    digest = hashlib.sha256()
-    with target.open("xb") as file:
-        for chunk in member.chunks:
-            digest.update(chunk)
-            file.write(chunk)
-        file.flush()
-        os.fsync(file.fileno())
-    if digest.hexdigest() != expected:
-        raise Refused(f"{member.name} doesn't match its SHA-256")
-    images = None
-    try:
-        if member.kind == CASES:
-            images = check_cases(target.read_bytes())
-        elif member.kind == PREDICTIONS:
-            with target.open("rb") as file:
-                images = check_predictions(file)
-        elif member.kind == RECORD:
-            text = target.read_text(encoding="utf-8")
-            run.record = RunRecord.from_text(text)
-            check_values(json.loads(text))
-        elif member.kind == "failed-N.json":
-            failure = Failure.model_validate_json(target.read_bytes())
-            check_values(failure.spec.model_dump(mode="json"))
-            if name != f"failed-{failure.attempt}.json":
-                raise Refused("it is the account of another attempt")
-            run.failures.append(account(failure))
-    except CovbenchError as error:
-        raise _not_valid(member.name, ValueError(error.problem)) from error
-    except ValueError as error:
-        raise _not_valid(member.name, error) from error
-    if member.kind not in (RECORD, "failed-N.json"):
-        run.files[name] = _File(expected, target, images)
-
-
-def _check_run(folder: str, run: _Run) -> None:
-    """Refuse files that are not those of their record, and folders of other runs."""
-    specs = [failure.spec for failure in run.failures]
-    if run.record is not None:
-        specs.append(run.record.spec)
-        absent = CASES in run.record.files and CASES not in run.files
-        if absent or any(run.record.files.get(k) != v.sha256 for k, v in run.files.items()):
-            raise Refused(f"the files in {folder} are not those of its record")
-        for name, file in run.files.items():
-            if file.images not in (None, run.record.data.n_test):
-                raise Refused(f"{folder}/{name} has not as many images as its record")
-    elif run.files:
-        raise Refused(f"{folder} has files without a record")
-    if any(spec.folder != folder for spec in specs):
-        raise Refused(f"what is in {folder} belongs to another run")
-
-
 def _settle(
-    store: Store, manifest: Manifest, digest: str, runs: list[_Run], dry_run: bool
+    store: Store, manifest: Manifest, digest: str, runs: list[Arrived], dry_run: bool
 ) -> Imported:
     """Put what is not there yet into its place, run by run, each record last."""
     new, there, differing, busy = [], [], [], []
@@ -307,7 +168,7 @@ def _refuse_stranger(store: Store, spec: RunSpec) -> None:
             )
 
 
-def _put(store: Store, run: _Run, digest: str, version: str) -> None:
+def _put(store: Store, run: Arrived, digest: str, version: str) -> None:
     for failure in run.failures:
         store.write_failure(failure)
     if run.record is None:
@@ -321,7 +182,7 @@ def _put(store: Store, run: _Run, digest: str, version: str) -> None:
     store.write(run.record)
 
 
-def _complete(folder: Path, own: RunRecord, files: dict[str, _File], dry_run: bool) -> int:
+def _complete(folder: Path, own: RunRecord, files: dict[str, Waiting], dry_run: bool) -> int:
     """Add files that the store's own record names and that are not there."""
     added = 0
     for name, file in files.items():
@@ -346,8 +207,3 @@ def _held(folder: Path, dry_run: bool) -> Iterator[bool]:
             yield False
         else:
             yield True
-
-
-def _not_valid(name: str, error: ValueError) -> Refused:
-    reason = " ".join(str(error).split())
-    return error if isinstance(error, Refused) else Refused(f"{name} is not valid ({reason[:160]})")
