@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 CASES = "cases.csv"
 COLUMNS = ("row", "model", "dataset", "protocol", "task", "fold", "seed", "run", "id", "group")
 """What a line is about; the columns of `cases.csv` follow. `run` is the id of the run."""
-_WORDS = ("id", "group", "status")
+WORDS = ("id", "group", "status")
+"""Columns of `cases.csv` that are no numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +84,7 @@ def read_cases(root: Path, wanted: Callable[[RunSpec], bool] = lambda _: True) -
             own = _lines(record, (path.parent / CASES).read_bytes())
         except FileNotFoundError:
             left_out.append(LeftOut(path.parent, f"it has no {CASES}", spec))
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError, TypeError, RecursionError, csv.Error) as error:
             reason = " ".join(str(error).split())[:200]
             left_out.append(LeftOut(path.parent, reason, spec))
         else:
@@ -124,6 +125,6 @@ def _lines(record: RunRecord, content: bytes) -> list[dict[str, Any]]:
 
 def _value(name: str, text: str) -> float | str:
     """A field as it was written: words as they are, numbers to the last digit."""
-    if name in _WORDS:
+    if name in WORDS:
         return text
     return float(text) if text else math.nan

@@ -88,15 +88,23 @@ def csv_text(tables: Sequence[Table]) -> str:
     """Several tables in one CSV: unrounded values, empty where there are none.
 
     A column whose values have a spread is followed by `..._sd` and `..._runs`, one that has
-    intervals by `..._low` and `..._high`. Footnotes are in a column `notes`.
+    intervals by `..._low` and `..._high`. Footnotes are in a column `notes`. Texts that a
+    spreadsheet would compute begin with an apostrophe.
     """
     flat = [line for table in tables for line in _flat(table)]
     names = list(dict.fromkeys(name for line in flat for name in line))
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=names, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(flat)
+    writer.writerows({name: _no_formula(each) for name, each in line.items()} for line in flat)
     return text.getvalue()
+
+
+def _no_formula(value: Scalar) -> Scalar:
+    """A text that a spreadsheet doesn't compute: an apostrophe stands before what it might."""
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
+    return value
 
 
 def _flat(table: Table) -> list[dict[str, Scalar]]:

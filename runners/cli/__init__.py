@@ -16,6 +16,8 @@ from runners.cli import (
     data,
     doctor,
     evaluate,
+    export,
+    import_,
     listing,
     new,
     profile,
@@ -48,6 +50,8 @@ app.command("compare")(compare.compare)
 app.command("trace")(trace.trace)
 app.command("row")(row.row)
 app.command("choose")(choose.choose)
+app.command("export")(export.export)
+app.command("import")(import_.import_)
 app.command("models")(listing.models)
 app.command("datasets")(listing.datasets)
 app.command("protocols")(listing.protocols)
