@@ -13,7 +13,7 @@ from benchmark.protocols import Protocol, ScoreRule
 from benchmark.statistics import kendall_tau, ranks, unit_scores
 from reports.analysis import COUNTS, analyse
 from reports.chosen import Place
-from reports.rescoring import Truth, rescore, rounding, score_rule, truths_of
+from reports.rescoring import HALF, Truth, rescore, rounding, score_rule, truths_of
 from reports.scorings import (
     AGGREGATIONS,
     OWN,
@@ -27,7 +27,7 @@ from reports.sentences import Shown
 from reports.sides import Side, named, scores_of
 from reports.tables.table import Cell, Column, Table
 from reports.tables.table import Row as Line
-from results.predictions import read_predictions
+from results.predictions import holds_masks, read_predictions
 from results.record import RunRecord
 from zoo.errors import CovbenchError, unknown
 
@@ -79,6 +79,9 @@ def factors_table(
                 f"Run them: covbench run --protocol {towards.name}; then compare --protocols.",
             )
     sides, skipped = _sides(place, root, rows)
+    if any(each.threshold != HALF for each in settings) and _masks(sides, root):
+        settings = [each for each in settings if each.threshold == HALF]
+        notes.append("The stored predictions are masks alone: other thresholds can't be tried.")
     rescored = _rescored(sides, root, settings, truths_of(place.spec))
     found = {each.label: _means(sides, rescored.lines[each], each.metric) for each in settings}
     shown, names = Shown(metric), [side.label for side in sides]
@@ -142,6 +145,12 @@ def _sides(place: Place, root: Path, rows: Sequence[str]) -> tuple[list[Side], l
             "Run two or more networks on the same folds and seeds, with --set keep=predictions.",
         )
     return sides, skipped
+
+
+def _masks(sides: Sequence[Side], root: Path) -> bool:
+    """Whether some run's predictions are decisions without probabilities."""
+    records = [record for side in sides for record in side.records]
+    return any(holds_masks(read_predictions(root, record).values()) for record in records)
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,13 +65,16 @@ class Wish:
             find_figure(each)
 
 
-def write_report(root: Path, out: Path, wish: Wish | None = None) -> Written:
+def write_report(
+    root: Path, out: Path, wish: Wish | None = None, *, store: Path | None = None
+) -> Written:
     """Write the tables and figures of a store.
 
     Args:
         root: The folder of the records.
         out: Where the files go.
         wish: What the report is to hold.
+        store: What the user called the store, for `covbench trace`; the folder by default.
 
     Returns:
         The tables and paths, the leaderboards first.
@@ -93,7 +96,7 @@ def write_report(root: Path, out: Path, wish: Wish | None = None) -> Written:
     paths: list[Path] = []
     for name, tables in found:
         paths += write_tables(tables, out, name, wish.formats)
-        paths += write_sidecar(tables, out, name, root, holdings.records)
+        paths += write_sidecar(tables, out, name, store or root, holdings.records)
     scenes = [
         Scene(each, table, wish.metric)
         for (each, _), table in zip(_targets(holdings), boards, strict=True)

@@ -18,7 +18,7 @@ from results.anonymous import Pseudonyms, account, anonymous, hide_cases, hide_p
 from results.cases import CASES
 from results.contents import check_cases, check_predictions, check_values
 from results.files import sha256_file, write_atomically
-from results.predictions import PREDICTIONS
+from results.predictions import PREDICTIONS, masks_alone
 from results.provenance import covbench_version
 from results.record import Failure, RunRecord
 from results.spec import RunSpec, sha256
@@ -62,12 +62,14 @@ class Keep:
 
     Attributes:
         predictions: Of no run, of the first seed of each network and fold, or of all.
+        masks: Whether predictions are kept as masks alone, which are many times smaller.
         weights: Whether trained weights do.
         sources: Whether the files of users' own networks do.
         hide_cases: Whether images and patients get other names.
     """
 
     predictions: Predictions = "none"
+    masks: bool = False
     weights: bool = False
     sources: bool = False
     hide_cases: bool = False
@@ -159,16 +161,25 @@ class _Parcel:
         if kind == PREDICTIONS:
             with path.open("rb") as file:
                 check_predictions(file)
-            if self.names.key is not None:
-                hidden = self.scratch / expected
-                hidden.write_bytes(hide_predictions(path.read_bytes(), self.names))
-                return hidden
+            if self.keep.masks or self.names.key is not None:
+                return self._changed(path, expected)
         if kind == CASES:
             content = path.read_bytes()
             content = content if self.names.key is None else hide_cases(content, self.names)
             check_cases(content)
             return content
         return path
+
+    def _changed(self, path: Path, expected: str) -> Path:
+        """Predictions as masks, or with other names, or both; in a file of its own."""
+        content = path.read_bytes()
+        if self.keep.masks:
+            content = masks_alone(content)
+        if self.names.key is not None:
+            content = hide_predictions(content, self.names)
+        changed = self.scratch / expected
+        changed.write_bytes(content)
+        return changed
 
     def add_failure(self, failure: Failure) -> None:
         """Add the account of a failed attempt."""

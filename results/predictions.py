@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from results.store import Store
 from zoo.errors import CovbenchError
 
 PREDICTIONS = "predictions.npz"
+ROUNDED_HALF = 128
+"""The stored probability onto which 0.5 is rounded: the only one that may be either decision."""
 
 
 def read_predictions(root: Path, record: RunRecord) -> dict[str, npt.NDArray[np.uint8]]:
@@ -35,7 +38,7 @@ def read_predictions(root: Path, record: RunRecord) -> dict[str, npt.NDArray[np.
     if expected is None or not path.is_file():
         raise CovbenchError(
             f"There are no predictions of {record.spec.title} ({path}).",
-            "Run it with --set keep=predictions, or import them: covbench export --predictions.",
+            "Run it with --set keep=predictions; an archive has them after export --predictions all.",
         )
     content = path.read_bytes()
     if sha256(content) != expected:
@@ -45,3 +48,27 @@ def read_predictions(root: Path, record: RunRecord) -> dict[str, npt.NDArray[np.
         )
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         return {str(name): file[f"p{place}"] for place, name in enumerate(file["ids"])}
+
+
+def masks_alone(content: bytes) -> bytes:
+    """A predictions.npz with decisions in place of probabilities: 0, 255, and 128 where that stood.
+
+    It is many times smaller, and gives the same masks at 0.5; other thresholds can't be tried.
+    """
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        ids = file["ids"]
+        arrays = {f"p{place}": _decided(file[f"p{place}"]) for place in range(len(ids))}
+    changed = io.BytesIO()
+    np.savez_compressed(changed, ids=ids, **arrays)  # type: ignore[arg-type]
+    return changed.getvalue()
+
+
+def holds_masks(predictions: Iterable[npt.NDArray[np.uint8]]) -> bool:
+    """Whether these are decisions alone, as `masks_alone` leaves them."""
+    return all(bool(np.isin(each, (0, ROUNDED_HALF, 255)).all()) for each in predictions)
+
+
+def _decided(probability: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    mask = np.where(probability > ROUNDED_HALF, 255, 0).astype(np.uint8)
+    mask[probability == ROUNDED_HALF] = ROUNDED_HALF
+    return mask

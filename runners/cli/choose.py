@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from runners.cli import options
-from zoo.errors import CovbenchError
 
 _SIZE = "such as 472.44K, 1M or 2.27G"
 
@@ -42,7 +41,7 @@ def choose(
             show_default=False,
         ),
     ] = None,
-    from_: Annotated[Path, typer.Option("--from", help="Folder of the records.")] = Path("runs"),
+    from_: options.From = Path("runs"),
     data: Annotated[
         str | None, typer.Option("--data", "-d", help="Which dataset, where there are several.")
     ] = None,
@@ -53,16 +52,13 @@ def choose(
     as_json: options.Json = False,
 ) -> int:
     """Show the networks that are small, cheap and fast enough, best first, and the Pareto front."""
-    if not from_.is_dir():
-        raise CovbenchError(
-            f"There is no folder {from_}.", "Give the folder of a `covbench run` with --from."
-        )
     from reports.choice import choice_objects, choice_table
     from reports.choose import by_named, one_subject
     from reports.choose import choose as chosen_of
     from reports.limits import limits_of
     from reports.subject import read_holdings
     from results.machines import find_profile
+    from results.shared import opened
 
     limits = limits_of(
         {
@@ -74,7 +70,8 @@ def choose(
     )
     metric = by_named(by)
     profile = find_profile(machine) if machine else None
-    subject = one_subject(read_holdings(from_).subjects, from_, data, protocol)
+    with opened(from_) as root:
+        subject = one_subject(read_holdings(root).subjects, from_, data, protocol)
     choice = chosen_of(subject, metric, limits, profile)
     if as_json:
         options.print_json(choice_objects(choice))

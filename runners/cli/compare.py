@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +31,7 @@ def compare(
             show_default=False,
         ),
     ] = None,
-    from_: Annotated[Path, typer.Option("--from", help="Folder of the records.")] = Path("runs"),
+    from_: options.From = Path("runs"),
     metric: Annotated[
         str,
         typer.Option(help="What is compared: dice, hd95_px (means of patients), dice_slice, ..."),
@@ -86,6 +88,7 @@ def compare(
         options.check_writable(to)
     from reports.compare import pair_tables
     from reports.sides import metric_named
+    from results.shared import opened
 
     wanted = metric_named(metric)
 
@@ -93,19 +96,21 @@ def compare(
         both = zip((spec.fold, spec.seed), chosen, strict=True)
         return all(given is None or own in given for own, given in both)
 
-    def read(folder: Path) -> list[Place]:
-        return _places(folder, keep, data, None if protocols is not None else protocol)
+    with ExitStack() as stack:
+        open_ = cache(lambda store: stack.enter_context(opened(store)))
 
-    places = read(from_) if factors or protocols is not None else []
-    if factors or (protocols is not None and _untrained(places, protocols)):
-        rows = [*words, *options.split_commas([models or ""])]
-        tables = _factors(places, from_, wanted, rows, protocols, _numbers(thresholds))
-    elif protocols is not None:
-        tables = _protocols(places, protocols, words, wanted, resample_seeds)
-    else:
-        tables = pair_tables(
-            *_sides(words, from_, models, read), wanted, resample_seeds=resample_seeds
-        )
+        def read(store: Path) -> list[Place]:
+            return _places(open_(store), keep, data, None if protocols is not None else protocol)
+
+        places = read(from_) if factors or protocols is not None else []
+        if factors or (protocols is not None and _untrained(places, protocols)):
+            rows = [*words, *options.split_commas([models or ""])]
+            tables = _factors(places, open_(from_), wanted, rows, protocols, _numbers(thresholds))
+        elif protocols is not None:
+            tables = _protocols(places, protocols, words, wanted, resample_seeds)
+        else:
+            sides = _sides(words, from_, models, read)
+            tables = pair_tables(*sides, wanted, resample_seeds=resample_seeds)
     _show(tables, to, as_json)
     return 0
 
@@ -114,10 +119,6 @@ def _places(
     folder: Path, keep: Callable[[RunSpec], bool], data: str | None, protocol: str | None
 ) -> list[Place]:
     """What a folder of records holds."""
-    if not folder.is_dir():
-        raise CovbenchError(
-            f"There is no folder {folder}.", "Give the folder of a `covbench run` with --from."
-        )
     from reports.chosen import places_of
     from results.cases import read_cases
 
@@ -130,7 +131,7 @@ def _sides(
     """The two rows, or the row of two stores, that the words name."""
     from reports.chosen import two_rows, two_stores
 
-    if len(words) == 2 and all(Path(word).is_dir() for word in words):
+    if len(words) == 2 and all(Path(word).exists() for word in words):
         one, other = (Path(word) for word in words)
         return two_stores(read(one), read(other), (one, other), row)
     if len(words) == 2 and row is None:

@@ -55,6 +55,10 @@ def export(
     predictions: Annotated[
         Predictions, typer.Option(help="Predictions too: of no run, one seed a fold, or all.")
     ] = Predictions.NONE,
+    masks: Annotated[
+        bool,
+        typer.Option("--masks", help="Predictions as masks alone: some 50 times smaller."),
+    ] = False,
     weights: Annotated[bool, typer.Option("--weights", help="Trained weights too.")] = False,
     sources: Annotated[
         bool, typer.Option("--sources", help="The files of your own networks too.")
@@ -89,7 +93,7 @@ def export(
         both = zip((*words, *chosen), own, strict=True)
         return all(given is None or each in given for given, each in both)
 
-    packed = pack(from_, to, wanted, Keep(predictions.value, weights, sources, hide_cases))
+    packed = pack(from_, to, wanted, Keep(predictions.value, masks, weights, sources, hide_cases))
     for line in packed.left_out:
         print(f"Left out: {line}")
     print(f"{describe(packed.specs)}; {_contents(packed)}.")

@@ -55,6 +55,12 @@ Seeds = Annotated[
     typer.Option("--seeds", "--seed", help="Seeds, from 0: 0-2; the protocol's own by default."),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of the records.")]
+From = Annotated[
+    Path,
+    typer.Option(
+        "--from", help="The store: a folder of records, a file of `covbench export`, or shipped."
+    ),
+]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON list of objects on standard output.")
 ]

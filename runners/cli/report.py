@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from runners.cli import options
-from zoo.errors import CovbenchError, unknown
+from zoo.errors import unknown
 
 
 def report(
-    from_: Annotated[Path, typer.Option("--from", help="Folder of the records.")] = Path("runs"),
+    from_: options.From = Path("runs"),
     to: Annotated[Path, typer.Option(help="Folder for tables and figures.")] = Path("report"),
     against: Annotated[
         list[str] | None,
@@ -60,16 +60,12 @@ def report(
     as_json: options.Json = False,
 ) -> int:
     """Write the tables of a store in every format, and its figures, from the records alone."""
-    if not from_.is_dir():
-        raise CovbenchError(
-            f"There is no folder {from_}.",
-            "Give the folder of a `covbench run` with --from.",
-        )
     from reports.figures.catalogue import FIGURES
     from reports.report import DEFAULT_FORMATS, Wish, write_report
     from reports.rows import SPREADS
     from reports.sides import metric_named
     from results.machines import find_profile
+    from results.shared import opened
 
     chosen = next((each for each in SPREADS if each == spread), None)
     if chosen is None:
@@ -89,7 +85,8 @@ def report(
         images=images,
     )
     options.check_writable(to)
-    written = write_report(from_, to, wish)
+    with opened(from_) as root:
+        written = write_report(root, to, wish, store=from_)
     if as_json:
         options.print_json(
             {"table": table.title, **row} for table in written.tables for row in table.to_objects()

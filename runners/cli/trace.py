@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,7 +34,7 @@ def trace(
         Path | None,
         typer.Option(
             "--from",
-            help="Folder of the records; by default where they were when the table was written.",
+            help="The store; by default where they were when the table was written.",
             show_default=False,
         ),
     ] = None,
@@ -46,9 +47,12 @@ def trace(
     """Say what stands behind a number of a table, and make it once more from the runs."""
     from reports.lookup import find_cell
     from reports.retrace import retrace
+    from results.shared import opened
 
     folders = [Path("report"), Path(), from_ or Path("runs")]
-    evidence = retrace(find_cell(table, row, column, store=from_, folders=folders))
+    cell = find_cell(table, row, column, store=from_, folders=folders)
+    with opened(cell.store) as root:
+        evidence = retrace(replace(cell, store=root))
     listed = _listed(evidence, None if all_ else images)
     if as_json:
         options.print_json([_object(evidence, listed)])
