@@ -38,7 +38,7 @@ def read_predictions(root: Path, record: RunRecord) -> dict[str, npt.NDArray[np.
     if expected is None or not path.is_file():
         raise CovbenchError(
             f"There are no predictions of {record.spec.title} ({path}).",
-            "Run it with --set keep=predictions; an archive has them after export --predictions all.",
+            "Run it with --set keep=predictions; an archive has them by export --predictions all.",
         )
     content = path.read_bytes()
     if sha256(content) != expected:
