@@ -12,7 +12,7 @@ from benchmark.protocols.load import shipped
 from reports.comparison import Comparison, Entry
 from reports.sides import named
 from results.record import Failure, RunRecord
-from results.spec import RunSpec
+from results.spec import SCORING_REVISION, TRAINING_REVISION, RunSpec
 from results.store import RECORD, Store
 from zoo.errors import CovbenchError
 from zoo.selection import Row
@@ -76,7 +76,7 @@ def command(
 
     Returns:
         One or several `covbench run`, joined by `&&`; empty where none can do these runs: for
-        settings of another version of covbench, and for weights whose file is not known.
+        settings or code of another version of covbench, and for weights whose file is not known.
     """
     settings = _settings(comparison)
     models = [_term(root, spec) for spec in {spec.row: spec for spec in specs}.values()]
@@ -107,15 +107,17 @@ def putting_aside(root: Path, specs: Iterable[RunSpec], then: str) -> str:
 
 def _settings(comparison: Comparison) -> list[str] | None:
     """The options that give a comparison's settings; None where no options do."""
-    if comparison.protocol is None:
+    spec = comparison.spec
+    revisions = spec.training_revision, spec.scoring_revision
+    if comparison.protocol is None or revisions != (TRAINING_REVISION, SCORING_REVISION):
         return None
     # The path of a user's own file is not recorded, but what it changes is.
-    name = comparison.spec.protocol if shipped(comparison.spec.protocol) else "identical"
+    name = spec.protocol if shipped(spec.protocol) else "identical"
     try:
         again = load_protocol(name, comparison.changes)
     except CovbenchError:
         return None
-    if again.canonical() != comparison.spec.settings:
+    if again.canonical() != spec.settings:
         return None
     return ["--protocol", name, *(word for each in comparison.changes for word in ("--set", each))]
 

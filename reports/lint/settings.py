@@ -21,7 +21,7 @@ KINDS = {
     "revisions": ("training_revision", "scoring_revision"),
     "data": ("data",),
 }
-"""Settings by the rule that watches them; `protocols` watches all others."""
+"""What hardly shows in a table's title or in its scores, by the rule that watches it."""
 
 
 def spread(holdings: Holdings) -> Iterator[Finding]:
@@ -36,7 +36,7 @@ def spread(holdings: Holdings) -> Iterator[Finding]:
         for entry in done(here.comparison):
             spec = entry.records[0].spec
             own, strays = runs_of(entry.records), runs_of(_records(there, spec.row))
-            lacks = usual_runs(here.comparison) - own
+            lacks = {(fold, seed) for fold, _, seed in here.comparison.wanted} - own
             if not strays or not strays <= lacks or not _belongs(here, there, spec.row):
                 continue
             if strays & _in_both(here, there):
@@ -49,15 +49,16 @@ def spread(holdings: Holdings) -> Iterator[Finding]:
                 (entry.label,),
                 f"{in_words(strays)} {were} run with {_changes(here, there)}, so that the row "
                 f"lacks {them} here.",
-                command(here.root, here.comparison, [spec], strays),
+                _again(here, there, [spec], strays),
             )
 
 
 def parted(holdings: Holdings) -> Iterator[Finding]:
     """Tables that a user would read as one: each has rows that the other lacks.
 
-    They are of the same data, task and protocol by their names, and differ in a setting, the
-    prepared data or the revision of the code. A table that holds all rows is fair by itself.
+    They are of the same data, task and protocol by their names, and differ in what `KINDS` lists
+    alone; where more differs, they are two protocols, which is only said. A table that holds all
+    rows is fair by itself.
     """
     for here, there in permutations(holdings.subjects, 2):
         names = {each.comparison.spec.protocol for each in (here, there)}
@@ -66,10 +67,10 @@ def parted(holdings: Holdings) -> Iterator[Finding]:
         if len(names) > 1 or not _related(here, there) or not alone or own.keys() <= specs.keys():
             continue
         changed = _changed(here, there).keys()
-        watched = {key for keys in KINDS.values() for key in keys}
-        rules = {rule: changed & set(keys) for rule, keys in KINDS.items()}
-        rules["protocols"] = changed - watched
-        for rule, keys in rules.items():
+        found = {rule: changed & set(keys) for rule, keys in KINDS.items()}
+        if changed - {key for keys in KINDS.values() for key in keys}:
+            found = {"protocols": set(changed)}
+        for rule, keys in found.items():
             if keys:
                 yield Finding(
                     rule,
@@ -78,13 +79,20 @@ def parted(holdings: Holdings) -> Iterator[Finding]:
                     (),
                     f"Other rows were run with {_changes(here, there, keys)}, and are not in this "
                     f"table: {listed(alone)}.",
-                    command(
-                        here.root,
-                        here.comparison,
-                        [specs[each] for each in alone],
-                        usual_runs(here.comparison),
+                    _again(
+                        here, there, [specs[each] for each in alone], usual_runs(here.comparison)
                     ),
                 )
+
+
+def _again(here: Subject, there: Subject, specs: list[RunSpec], runs: set[Run]) -> str:
+    """The command that does runs of another table here; none where that has other data.
+
+    Which of the two the dataset's name means today is not known to a store.
+    """
+    if here.comparison.spec.data_hash != there.comparison.spec.data_hash:
+        return ""
+    return command(here.root, here.comparison, specs, runs)
 
 
 def _related(one: Subject, other: Subject) -> bool:

@@ -110,6 +110,17 @@ def write_rows(store: Store, *models: str, **changes: Any) -> None:
                 write_honest(store, model, hits=7 + place, fold=fold, seed=seed, **changes)
 
 
+def record_of(store: Store, model: str, fold: int, seed: int) -> RunRecord:
+    """A run of a store."""
+    (found,) = [
+        each
+        for each in store.records()
+        if isinstance(each, RunRecord)
+        and (each.spec.model, each.spec.fold, each.spec.seed) == (model, fold, seed)
+    ]
+    return found
+
+
 def drop(store: Store, record: RunRecord) -> None:
     """Take a run out of its store."""
     (store.folder(record.spec) / RECORD).unlink()
