@@ -9,7 +9,8 @@ from pathlib import Path
 from benchmark.metrics import Metric
 from reports.against import against_tables
 from reports.figures.catalogue import FIGURE_FORMATS, FIGURES, Scene, find_figure, write_figures
-from reports.leaderboard import Written, damage_notes
+from reports.leaderboard import Written
+from reports.lint import Finding, footnotes, lint, refuse, table_notes
 from reports.methods import methods
 from reports.page.build import write_page
 from reports.paper_tables import paper_tables
@@ -44,6 +45,7 @@ class Wish:
         figures: Names of figures.
         page: Whether to write the page, report.html.
         images: Whether the page shows test images.
+        strict: Whether to refuse where rows are unequal or a number can't be.
     """
 
     against: tuple[str, ...] = ()
@@ -56,6 +58,7 @@ class Wish:
     figures: tuple[str, ...] = tuple(FIGURES)
     page: bool = False
     images: bool = True
+    strict: bool = False
 
     def __post_init__(self) -> None:
         for each in self.formats:
@@ -86,11 +89,14 @@ def write_report(
     layouts = [load_layout(name) for name in wish.layouts]
     holdings = read_holdings(root, wish.machine)
     _check(holdings, wish)
-    boards = _leaderboards(holdings, wish)
+    findings = lint(holdings)
+    if wish.strict:
+        refuse(findings)
+    boards = _leaderboards(holdings, findings, wish)
     found: list[tuple[str, Sequence[Table]]] = [("leaderboard", boards)]
     found.append(("statistics", _statistics(holdings, wish)))
     for layout in layouts:
-        found.append((layout.name, _laid_out(holdings, layout, wish)))
+        found.append((layout.name, _laid_out(holdings, findings, layout, wish)))
     for name in wish.against:
         found.append((f"against-{name}", against_tables(holdings.subjects, name)))
     paths: list[Path] = []
@@ -132,15 +138,18 @@ def _targets(holdings: Holdings) -> list[tuple[Subject, str]]:
     return [(each, target) for each in holdings.subjects for target in each.comparison.targets]
 
 
-def _leaderboards(holdings: Holdings, wish: Wish) -> list[Table]:
-    """A leaderboard for each comparison and target; the first one names damaged records."""
-    form = Form(load_layout(GENERAL), wish.spread, wish.machine)
-    tables = [
-        leaderboard(each.comparison, target, form, each.analysis)
-        for each, target in _targets(holdings)
-    ]
-    notes = (*tables[0].notes, *damage_notes(holdings.damaged))
-    return [replace(tables[0], notes=notes), *tables[1:]]
+def _leaderboards(
+    holdings: Holdings, findings: tuple[Finding, ...], wish: Wish, layout: Layout | None = None
+) -> list[Table]:
+    """All rows of each comparison and target, with what the lint says of them."""
+    form = Form(layout or load_layout(GENERAL), wish.spread, wish.machine)
+    tables = []
+    for each, target in _targets(holdings):
+        notes = footnotes(findings, each.name)
+        table = leaderboard(each.comparison, target, form, each.analysis, footnotes=notes)
+        said = table_notes(findings, each.name)
+        tables.append(replace(table, notes=(*table.notes, *said)))
+    return tables
 
 
 def _statistics(holdings: Holdings, wish: Wish) -> list[Table]:
@@ -155,15 +164,15 @@ def _statistics(holdings: Holdings, wish: Wish) -> list[Table]:
     return [table for table in made if table is not None]
 
 
-def _laid_out(holdings: Holdings, layout: Layout, wish: Wish) -> list[Table]:
+def _laid_out(
+    holdings: Holdings, findings: tuple[Finding, ...], layout: Layout, wish: Wish
+) -> list[Table]:
     """The store in a layout: a published table's, or one for all rows."""
-    form = Form(layout, wish.spread, wish.machine)
     if layout.published:
-        return paper_tables(form, holdings.subjects)
-    tables = [
-        leaderboard(each.comparison, target, form, each.analysis)
-        for each, target in _targets(holdings)
-    ]
+        form = Form(layout, wish.spread, wish.machine)
+        notes = {each.name: footnotes(findings, each.name) for each in holdings.subjects}
+        return paper_tables(form, holdings.subjects, notes)
+    tables = _leaderboards(holdings, findings, wish, layout)
     return [replace(table, name=f"{layout.name}-{table.name}") for table in tables]
 
 

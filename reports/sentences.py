@@ -111,7 +111,7 @@ def notes(
 def differences(first: Side, second: Side) -> list[str]:
     """In which settings, sources and versions two sides differ, beyond the network itself."""
     one, other = (side.records[0].spec for side in (first, second))
-    before, after = _flat(one), _flat(other)
+    before, after = flat_settings(one), flat_settings(other)
     found = [
         f"{key} ({before.get(key, 'none')} and {after.get(key, 'none')})"
         for key in sorted(before.keys() | after.keys())
@@ -124,7 +124,7 @@ def differences(first: Side, second: Side) -> list[str]:
     return [text] if found else []
 
 
-def _flat(spec: RunSpec) -> dict[str, Any]:
+def flat_settings(spec: RunSpec) -> dict[str, Any]:
     """The settings as `optim.epochs`, and the revisions."""
     found: dict[str, Any] = {
         "training_revision": spec.training_revision,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reports.analysis import Analysis, analyse
@@ -23,12 +24,14 @@ class Subject:
         comparison: All finished and failed runs, by row.
         analysis: What the per-image scores say of the rows that have every run.
         machine: A profile of the networks' speed, where one was chosen.
+        mark: What tells it from another of the same name: other data, or another revision.
     """
 
     root: Path
     comparison: Comparison
     analysis: Analysis
     machine: MachineProfile | None = None
+    mark: str = ""
 
     @property
     def name(self) -> str:
@@ -37,6 +40,8 @@ class Subject:
         parts = [spec.dataset, spec.protocol, *self.comparison.changes]
         if spec.task != "infection":
             parts.append(spec.task)
+        if self.mark:
+            parts.append(self.mark)
         return slug("-".join(parts))
 
     def entry(self, row: str) -> Entry | None:
@@ -112,12 +117,16 @@ def _subjects(
     machine: MachineProfile | None,
 ) -> tuple[Subject, ...]:
     places = {each.key: Place(each, cases) for each in compare(cases.records)}
-    subjects = []
+    found = []
     for comparison in compare(records, failures):
         place = places.get(comparison.key)
         nothing = Analysis(Place(Comparison(comparison.spec, ()), cases), ())
-        subjects.append(Subject(root, comparison, analyse(place) if place else nothing, machine))
-    return tuple(subjects)
+        found.append(Subject(root, comparison, analyse(place) if place else nothing, machine))
+    names = Counter(each.name for each in found)
+    return tuple(
+        replace(each, mark=each.comparison.key[:8]) if names[each.name] > 1 else each
+        for each in found
+    )
 
 
 def slug(text: str) -> str:

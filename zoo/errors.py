@@ -14,6 +14,9 @@ class CovbenchError(Exception):
         remedy: What to do about it, in one line.
     """
 
+    exit_code = 1
+    """What the command line ends with."""
+
     def __init__(self, problem: str, remedy: str) -> None:
         super().__init__(f"{problem}\n{remedy}")
         self.problem = problem

@@ -37,7 +37,7 @@ def _left_out(pred: np.ndarray, truth: np.ndarray, ignore: np.ndarray | None) ->
     return marked if marked.any() else None
 
 
-def _status(counts: Confusion) -> str:
+def status_of(counts: Confusion) -> str:
     """Which of the two masks is empty, as it stands in the row."""
     predicted, true = counts.tp + counts.fp > 0, counts.tp + counts.fn > 0
     if predicted and true:
@@ -47,7 +47,7 @@ def _status(counts: Confusion) -> str:
     return "truth_empty" if predicted else "both_empty"
 
 
-def _overlaps(counts: Confusion, status: str, rule: ScoreRule) -> dict[str, float]:
+def overlaps_of(counts: Confusion, status: str, rule: ScoreRule) -> dict[str, float]:
     """The ratios of one image, by measure."""
     values: dict[str, float] = {name: getattr(counts, name) for name in OVERLAPS}
     if status == "both_empty" and rule.both_empty == "perfect":
@@ -131,11 +131,11 @@ def score_case(
     counts = confusion(found, wanted, left_out)
     if left_out is not None:
         found, wanted = found & ~left_out, wanted & ~left_out
-    status = _status(counts)
+    status = status_of(counts)
     return {
         **asdict(counts),
         "status": status,
-        **_overlaps(counts, status, rule),
+        **overlaps_of(counts, status, rule),
         **(_distances(found, wanted, spacing_mm, status, rule) if distances else {}),
     }
 

@@ -64,7 +64,8 @@ app.command("doctor")(doctor.doctor)
 def main() -> None:
     """Run the command line and end the process.
 
-    Exit codes: 0 done, 1 wrong use, 2 some runs failed, 130 interrupted.
+    Exit codes: 0 done, 1 wrong use, 2 some runs failed, 3 a report was refused for its faults,
+    130 interrupted.
     """
     sys.exit(run_cli(sys.argv[1:]))
 
@@ -86,6 +87,7 @@ def run_cli(arguments: list[str]) -> int:
         return 130
     except CovbenchError as error:
         _two_lines(error.problem, error.remedy)
+        return error.exit_code
     except BrokenPipeError:
         # The reader (`head`, a pager) has gone; Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

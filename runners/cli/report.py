@@ -57,6 +57,13 @@ def report(
     images: Annotated[
         bool, typer.Option("--images/--no-images", help="Whether that page shows test images.")
     ] = True,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Refuse (exit code 3) where rows are unequal or a number can't be.",
+        ),
+    ] = False,
     as_json: options.Json = False,
 ) -> int:
     """Write the tables of a store in every format, and its figures, from the records alone."""
@@ -83,6 +90,7 @@ def report(
         else tuple(FIGURES),
         page=html,
         images=images,
+        strict=strict,
     )
     options.check_writable(to)
     with opened(from_) as root:
