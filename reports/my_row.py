@@ -22,6 +22,7 @@ class MyRow:
     """What can be said of one row.
 
     Attributes:
+        label: The row.
         table: The leaderboard that it stands in.
         statistics: Every other row minus this one, with corrected p-values; None where there are
             too few rows or patients.
@@ -30,6 +31,7 @@ class MyRow:
         methods: The methods section.
     """
 
+    label: str
     table: Table
     statistics: Table | None
     latex: str
@@ -58,6 +60,7 @@ def my_row(subject: Subject, label: str, form: Form, metric: Metric) -> MyRow:
         )
     known = label in subject.analysis.rows
     return MyRow(
+        label,
         table,
         statistics_table(subject, metric, label) if known else None,
         latex_row(table, label),

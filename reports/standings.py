@@ -116,7 +116,7 @@ def leaderboard(
         columns=tuple(columns),
         rows=tuple(_ranked(rows, columns)),
         caption=" ".join([*about, _EMPTY] if empty else about),
-        notes=(*_notes(comparison, facts, wanted), *remarks),
+        notes=(*_notes(comparison, facts, wanted, linted=footnotes is not None), *remarks),
         context=context_of(comparison, target),
         label=form.layout.label,
     )
@@ -171,7 +171,10 @@ def _ranked(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
     return found
 
 
-def _notes(comparison: Comparison, facts: Sequence[RowFacts], wanted: int) -> list[str]:
+def _notes(
+    comparison: Comparison, facts: Sequence[RowFacts], wanted: int, *, linted: bool
+) -> list[str]:
+    """What is special about rows; what the lint says of them is not said twice."""
     notes = []
     if any(each.status == "incomplete" for each in facts):
         notes.append(
@@ -186,6 +189,6 @@ def _notes(comparison: Comparison, facts: Sequence[RowFacts], wanted: int) -> li
         if short:
             notes.append(f"{each.label}: defined are {', '.join(short)} of {each.done} runs.")
     versions = Counter(record.code.version for record in comparison.records)
-    if len(versions) > 1:
+    if len(versions) > 1 and not linted:
         notes.append("The runs come from different versions of covbench.")
     return notes

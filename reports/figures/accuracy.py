@@ -25,12 +25,14 @@ from reports.figures.key import add_key
 from reports.figures.labels import place_labels
 from reports.figures.panels import (
     FRONT,
+    RING,
     TRIVIAL,
     Cost,
     Network,
     Scores,
     draw_front,
     draw_points,
+    draw_rings,
     networks_of,
     score_axis,
     shown,
@@ -118,6 +120,7 @@ def draw(
     table: Table,
     *costs: Cost,
     metric: Metric = METRICS["dice_patient"],
+    own: str | None = None,
 ) -> Drawn | None:
     """Draw a score against what the networks cost, a panel for each cost, with Pareto fronts.
 
@@ -131,6 +134,7 @@ def draw(
         costs: `params`, `macs` of one image, or `fps` at batch size 1, which needs the subject's
             machine; where none is named, all three. One that no network has makes no panel.
         metric: The score.
+        own: Label of a row that gets a ring around its points.
 
     Returns:
         The figure; None where no network has the score and one of the costs.
@@ -144,16 +148,17 @@ def draw(
     short = {each.label: str(i) if numbered else each.label for i, each in enumerate(networks, 1)}
     figure = new_figure(COLUMN if len(panels) == 1 else PAGE, 2.8)
     scores = score_axis(networks, metric, table)
-    add_key(figure, _legend(networks, scores), list(short) if numbered else ())
+    add_key(figure, _legend(networks, scores, own), list(short) if numbered else ())
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     placed = []
-    for axis, (cost, own) in zip(axes, panels, strict=True):
-        best, curve = draw_front(axis, own, cost, metric)
-        draw_points(axis, own, cost, best, most=8 if len(panels) == 1 else 5)
+    for axis, (cost, drawn) in zip(axes, panels, strict=True):
+        best, curve = draw_front(axis, drawn, cost, metric)
+        draw_points(axis, drawn, cost, best, most=8 if len(panels) == 1 else 5)
+        draw_rings(axis, [each for each in drawn if each.label == own], cost)
         scores.apply(axis)
         axis.set_xlabel(_axis_label(cost, subject, "\n" if len(panels) > 1 else " "))
         style_axes(axis)
-        points = [each.point(cost, short[each.label], bold=each.label in best) for each in own]
+        points = [each.point(cost, short[each.label], bold=each.label in best) for each in drawn]
         placed.append((axis, points, curve))
     axes[0].set_ylabel(score_label(metric))
     set_title(figure, f"{metric.title} against cost: {where(subject)}")
@@ -180,7 +185,9 @@ def _axis_label(cost: Cost, subject: Subject, gap: str) -> str:
     return _TITLES[cost] + on
 
 
-def _legend(networks: Sequence[Network], scores: Scores) -> dict[str, Line2D]:
+def _legend(
+    networks: Sequence[Network], scores: Scores, own: str | None = None
+) -> dict[str, Line2D]:
     """The legend: what is said of each handle. A line that is off the axis is not shown."""
     from matplotlib.lines import Line2D
 
@@ -189,6 +196,8 @@ def _legend(networks: Sequence[Network], scores: Scores) -> dict[str, Line2D]:
     legend = {"Pareto front": Line2D([], [], **FRONT, **square)}
     if not all(each.full for each in networks):
         legend["runs or scores missing"] = Line2D([], [], linestyle="none", **hollow)
+    if own in [each.label for each in networks]:
+        legend[str(own)] = Line2D([], [], linestyle="none", **RING)
     if scores.words:
         gone = {"linestyle": "none"} if scores.line is None else {}
         legend[scores.words] = Line2D([], [], **TRIVIAL | gone)

@@ -26,6 +26,14 @@ FRONT: dict[str, Any] = {"color": "#f2bf9b", "linewidth": 2.0}
 """The line of a front: broad and pale, so that bars on it are seen."""
 TRIVIAL: dict[str, Any] = {"color": GREY, "linewidth": 0.9, "linestyle": "--"}
 """The line of a trivial predictor."""
+RING: dict[str, Any] = {
+    "marker": "o",
+    "markersize": 10,
+    "markerfacecolor": "none",
+    "markeredgecolor": "black",
+    "markeredgewidth": 1.2,
+}
+"""What stands around one's own network."""
 
 
 @dataclass(frozen=True)
@@ -199,6 +207,12 @@ def draw_points(
     sizes = [each.costs[cost] for each in networks]
     axis.set_xlim(min(sizes) / 1.8, max(sizes) * 1.8)
     size_axis(axis.xaxis, most)
+
+
+def draw_rings(axis: Axes, networks: Sequence[Network], cost: Cost) -> None:
+    """Draw a ring around networks, on top of their points."""
+    for each in networks:
+        axis.plot(each.costs[cost], each.score, linestyle="none", zorder=4, **RING)
 
 
 def trivial(table: Table, metric: Metric) -> tuple[str, float] | None:

@@ -12,6 +12,7 @@ from runners.cli.training import announce, train_missing
 from zoo.errors import CovbenchError, unknown
 
 if TYPE_CHECKING:
+    from benchmark.metrics import Metric
     from benchmark.protocols import Protocol
     from reports.my_row import MyRow
     from reports.subject import Holdings, Subject
@@ -23,7 +24,9 @@ def row(
     ],
     beside: Annotated[
         Path,
-        typer.Option(help="The other rows: a folder of records, or a file of `covbench export`."),
+        typer.Option(
+            help="The store of the other rows: a folder, a file of `covbench export`, or shipped."
+        ),
     ] = Path("runs"),
     data: Annotated[
         str | None, typer.Option("--data", "-d", help="Which dataset, where there are several.")
@@ -60,8 +63,6 @@ def row(
 
     Nothing else is trained: the other rows are taken as they are recorded.
     """
-    from results.shared import opened
-
     from benchmark.datasets import data_root
     from reports.my_row import my_row
     from reports.rows import SPREADS, Form
@@ -69,6 +70,7 @@ def row(
     from reports.subject import read_holdings
     from reports.tables.layout import GENERAL, load_layout
     from results.machines import find_profile
+    from results.shared import opened
     from results.store import Store
     from runners.machine import slots_and_threads
     from runners.plan import Resources, make_plan, save_plan
@@ -110,7 +112,7 @@ def row(
         subject = _together(others, out, place)
     form = Form(load_layout(GENERAL), chosen_spread, profile)
     found = my_row(subject, plan.jobs[0].spec.row, form, judged)
-    paths = _write(found, to)
+    paths = _write(found, subject, judged, to)
     _show(found, as_json)
     names = ", ".join(map(str, paths))
     console.print(f"Written: {names}", highlight=False, soft_wrap=True)
@@ -189,8 +191,9 @@ def _together(others: Holdings, out: Path, place: Subject) -> Subject:
     )
 
 
-def _write(found: MyRow, to: Path) -> list[Path]:
-    """The tables, the row alone, and the sentences."""
+def _write(found: MyRow, subject: Subject, metric: Metric, to: Path) -> list[Path]:
+    """The tables, the row alone, the sentences, and where it lies between score and cost."""
+    from reports.figures import accuracy
     from reports.tables.files import TABLE_FORMATS, write_tables
     from results.files import write_atomically
 
@@ -201,6 +204,11 @@ def _write(found: MyRow, to: Path) -> list[Path]:
     for name, content in (("row.tex", found.latex), ("row.md", text)):
         paths.append(to / name)
         write_atomically(paths[-1], content + "\n")
+    drawn = accuracy.draw(subject, found.table, metric=metric, own=found.label)
+    if drawn is not None:
+        for kind in ("png", "pdf"):
+            paths.append(to / f"accuracy.{kind}")
+            write_atomically(paths[-1], drawn(kind))
     return paths
 
 
