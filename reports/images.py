@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from benchmark.labels import IGNORE
 from benchmark.metrics import METRICS
-from reports.standings import PRIMARY
+from reports.boards.standings import PRIMARY
 from results.spec import sha256
 from zoo.errors import CovbenchError, unknown
 

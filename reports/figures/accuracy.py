@@ -39,7 +39,7 @@ from reports.figures.panels import (
 )
 from reports.figures.words import basis, cautions, score_label, score_words, where
 from reports.profiles.caption import how_timed, image, where_and_when
-from reports.standings import PRIMARY
+from reports.boards.standings import PRIMARY
 from reports.subject import Subject
 from reports.tables.table import Table
 

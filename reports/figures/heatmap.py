@@ -62,7 +62,7 @@ def heat(subject: Subject) -> Heat | None:
     import numpy as np
 
     from benchmark.metrics import METRICS
-    from reports.standings import PRIMARY
+    from reports.boards.standings import PRIMARY
 
     analysis, comparison = subject.analysis, subject.comparison
     sides = best_sides(analysis)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from reports.caption import title
+from reports.boards.caption import title
 from reports.comparison import Comparison, Entry
 from reports.sides import named
 

@@ -9,7 +9,7 @@ from benchmark.metrics import METRICS
 from reports.figures import accuracy, confusion, qualitative, spectral
 from reports.figures.drawing import Drawn
 from reports.images import best_first, choose_images, open_pixels
-from reports.standings import general_form, leaderboard
+from reports.boards.standings import general_form, leaderboard
 from reports.subject import Subject
 from reports.tables.table import Table
 from results.published import published_table

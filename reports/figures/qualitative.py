@@ -20,7 +20,7 @@ from reports.figures.drawing import (
 from reports.figures.multiples import broken, scope
 from reports.figures.overlay import overlay, truth_picture
 from reports.images import Rule
-from reports.pictures import Grid, gather
+from reports.figures.pictures import Grid, gather
 from reports.subject import Subject
 
 if TYPE_CHECKING:

@@ -52,10 +52,10 @@ def choose(
     as_json: options.Json = False,
 ) -> int:
     """Show the networks that are small, cheap and fast enough, best first, and the Pareto front."""
-    from reports.choice import choice_objects, choice_table
-    from reports.choose import by_named, one_subject
-    from reports.choose import choose as chosen_of
-    from reports.limits import limits_of
+    from reports.choosing.choice import choice_objects, choice_table
+    from reports.choosing.choose import by_named, one_subject
+    from reports.choosing.choose import choose as chosen_of
+    from reports.choosing.limits import limits_of
     from reports.subject import read_holdings
     from results.machines import find_profile
     from results.shared import opened

@@ -86,7 +86,7 @@ def compare(
     chosen = options.parse_numbers(folds, "fold", 1), options.parse_numbers(seeds, "seed", 0)
     if to is not None:
         options.check_writable(to)
-    from reports.compare import pair_tables
+    from reports.comparing.compare import pair_tables
     from reports.sides import metric_named
     from results.shared import opened
 
@@ -152,8 +152,8 @@ def _protocols(
 ) -> list[Table]:
     """The ranking under two protocols, after the tables of the rows that are named."""
     from reports.chosen import two_protocols
-    from reports.compare import pair_tables
-    from reports.ranking import protocol_sides, ranking_table
+    from reports.comparing.compare import pair_tables
+    from reports.comparing.ranking import protocol_sides, ranking_table
 
     one, other = two_protocols(places, *_two(protocols))
     tables = []
@@ -193,7 +193,7 @@ def _factors(
     """The ranking of one place under other rules of scoring; all of them, or another protocol's."""
     from benchmark.protocols import load_protocol
     from reports.chosen import one_place, under
-    from reports.factors import factors_table
+    from reports.comparing.factors import factors_table
 
     if protocols is None:
         place = one_place(places)

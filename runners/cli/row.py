@@ -14,7 +14,7 @@ from zoo.errors import CovbenchError, unknown
 if TYPE_CHECKING:
     from benchmark.metrics import Metric
     from benchmark.protocols import Protocol
-    from reports.my_row import MyRow
+    from reports.boards.my_row import MyRow
     from reports.subject import Holdings, Subject
 
 
@@ -64,8 +64,8 @@ def row(
     Nothing else is trained: the other rows are taken as they are recorded.
     """
     from benchmark.datasets import data_root
-    from reports.my_row import my_row
-    from reports.rows import SPREADS, Form
+    from reports.boards.my_row import my_row
+    from reports.boards.rows import SPREADS, Form
     from reports.sides import metric_named
     from reports.subject import read_holdings
     from reports.tables.layout import GENERAL, load_layout

@@ -116,7 +116,7 @@ def run(
 
 def _finish(plan: Plan, outcome: Outcome, out: Path, console: Console) -> int:
     """Write and print the leaderboard; say what failed and how to go on."""
-    from reports.leaderboard import write_leaderboard
+    from reports.boards.leaderboard import write_leaderboard
 
     written = write_leaderboard(out)
     options.print_tables(written.tables)

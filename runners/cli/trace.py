@@ -13,7 +13,7 @@ import typer
 from runners.cli import options
 
 if TYPE_CHECKING:
-    from reports.retrace import Behind, Evidence
+    from reports.tracing.retrace import Behind, Evidence
 
 
 def trace(
@@ -45,8 +45,8 @@ def trace(
     as_json: options.Json = False,
 ) -> int:
     """Say what stands behind a number of a table, and make it once more from the runs."""
-    from reports.lookup import find_cell
-    from reports.retrace import retrace
+    from reports.tracing.lookup import find_cell
+    from reports.tracing.retrace import retrace
     from results.shared import opened
 
     folders = [Path("report"), Path(), from_ or Path("runs")]

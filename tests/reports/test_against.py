@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmark.protocols import load_protocol
-from reports.against import against_tables
+from reports.verdicts.against import against_tables
 from reports.subject import read_holdings
 from reports.tables.table import Table, show
 from results.record import RunRecord

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from reports.choice import choice_objects, choice_table, left_out_words
-from reports.choose import Choice, by_named, choose, one_subject
-from reports.limits import amount, limits_of
+from reports.choosing.choice import choice_objects, choice_table, left_out_words
+from reports.choosing.choose import Choice, by_named, choose, one_subject
+from reports.choosing.limits import amount, limits_of
 from reports.subject import Subject, read_holdings
 from reports.tables.table import Table, show
 from results.machines import MachineProfile

@@ -12,8 +12,8 @@ from scipy import stats
 
 from benchmark.protocols import load_protocol
 from reports.chosen import Place, places_of, two_protocols, two_rows, two_stores
-from reports.compare import pair_tables
-from reports.ranking import protocol_sides, ranking_table
+from reports.comparing.compare import pair_tables
+from reports.comparing.ranking import protocol_sides, ranking_table
 from reports.sentences import p_text
 from reports.sides import metric_named, scores_of
 from reports.tables.table import Table

@@ -10,9 +10,9 @@ import pytest
 from benchmark.metrics import METRICS
 from benchmark.protocols import ScoreRule, load_protocol
 from reports.chosen import places_of
-from reports.factors import factors_table
-from reports.rescoring import score_rule
-from reports.scorings import out_of_reach, settings_of, settings_towards
+from reports.comparing.factors import factors_table
+from reports.comparing.rescoring import score_rule
+from reports.comparing.scorings import out_of_reach, settings_of, settings_towards
 from reports.sides import metric_named
 from reports.tables.table import Table
 from results.cases import read_cases

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from reports.comparison import compare
-from reports.joined import SCRATCH, join
-from reports.paper_tables import paper_tables
-from reports.rows import SPREADS, Form, Spread
-from reports.standings import leaderboard
+from reports.boards.joined import SCRATCH, join
+from reports.boards.paper_tables import paper_tables
+from reports.boards.rows import SPREADS, Form, Spread
+from reports.boards.standings import leaderboard
 from reports.subject import read_holdings
 from reports.tables.layout import layout_names, load_layout
 from reports.tables.table import show

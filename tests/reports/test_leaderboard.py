@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.leaderboard import write_leaderboard
+from reports.boards.leaderboard import write_leaderboard
 from results.store import RECORD, Store
 from tests.factory import make_failure, make_record
 

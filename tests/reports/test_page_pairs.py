@@ -10,7 +10,7 @@ import pytest
 
 from benchmark.metrics import METRICS
 from benchmark.statistics import Resampled
-from reports.compare import pair_tables
+from reports.comparing.compare import pair_tables
 from reports.page.pairs import COMPARED, chance_better, pairs_data
 from reports.tables.table import show
 from tests.reports.pages import make_holdings, make_runs

@@ -7,7 +7,7 @@ import pytest
 
 import reports.figures.qualitative
 from reports.figures.presets import PRESETS, preset
-from reports.pictures import gather
+from reports.figures.pictures import gather
 from reports.subject import Subject
 from results.store import Store
 from tests.reports.figures import kept_figures

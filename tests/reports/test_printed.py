@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from reports.printed import doubtful, impossible
+from reports.verdicts.printed import doubtful, impossible
 from results.published import PublishedTable, published_names, published_table
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import reports.rescoring
+import reports.comparing.rescoring
 from benchmark.protocols import ScoreRule
-from reports.rescoring import Truth, rescore, rounding, score_rule, truths_of
+from reports.comparing.rescoring import Truth, rescore, rounding, score_rule, truths_of
 from tests.factory import make_spec
 from tests.predicted import SIDE, Dataset, probabilities
 from zoo.errors import CovbenchError
@@ -129,4 +129,4 @@ def test_other_data_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     refused(lambda: rescore({"p-1": np.zeros((4, 4), np.uint8)}, truths, RULE), "another size")
     strange = make_spec(settings={"score": {"both_empty": "half"}})
     refused(lambda: score_rule(strange), "doesn't know")
-    assert reports.rescoring.HALF == 0.5
+    assert reports.comparing.rescoring.HALF == 0.5

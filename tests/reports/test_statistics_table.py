@@ -6,8 +6,8 @@ import pytest
 
 from benchmark.metrics import METRICS
 from benchmark.protocols import load_protocol
-from reports.methods import methods
-from reports.statistics_table import statistics_table
+from reports.boards.methods import methods
+from reports.boards.statistics_table import statistics_table
 from reports.subject import read_holdings
 from reports.tables.table import show
 from results.store import Store

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reports.rescoring import rescore, rounding, score_rule, truths_of
+from reports.comparing.rescoring import rescore, rounding, score_rule, truths_of
 from results.cases import CASES, read_cases
 from results.predictions import PREDICTIONS, read_predictions
 from results.store import load_records

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from benchmark.metrics import Metric
 from benchmark.statistics import PairTest, Standing
-from reports.methods import methods
-from reports.rows import Form
+from reports.boards.methods import methods
+from reports.boards.rows import Form
 from reports.sentences import UNITS, Shown
-from reports.standings import leaderboard
-from reports.statistics_table import statistics_table
+from reports.boards.standings import leaderboard
+from reports.boards.statistics_table import statistics_table
 from reports.subject import Subject
 from reports.tables.latex import latex_row
 from reports.tables.table import Table

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from benchmark.metrics import METRICS, Metric
 from benchmark.protocols import Protocol, ScoreRule
-from reports.rescoring import HALF
+from reports.comparing.rescoring import HALF
 from results.spec import RunSpec
 
 THRESHOLDS = (0.3, 0.7)

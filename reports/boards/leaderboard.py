@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reports.standings import leaderboard_tables
+from reports.boards.standings import leaderboard_tables
 from reports.tables.files import STORE_FORMATS, write_tables
 from reports.tables.table import Table
-from reports.trace import write_sidecar
+from reports.tracing.trace import write_sidecar
 from results.record import RunRecord
 from results.store import Damaged, Store
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reports.trace import ENDING, SCHEMA, TABLES, How
+from reports.tracing.trace import ENDING, SCHEMA, TABLES, How
 from results.files import sha256_file
 from zoo.errors import CovbenchError, unknown
 

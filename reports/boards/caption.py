@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from benchmark.metrics import METRICS
 from reports.analysis import Analysis
 from reports.comparison import Comparison
-from reports.rows import Form
+from reports.boards.rows import Form
 from reports.sentences import UNITS
 from reports.tables.table import Column
 from reports.words import listed, numbers, plural

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from reports.caption import caption, explained, title
-from reports.datasets_table import dataset_tables
-from reports.joined import Joined, join
-from reports.rows import TICKS, Form, RowFacts, cells_of, columns_of, facts_of
-from reports.standings import context_of
+from reports.boards.caption import caption, explained, title
+from reports.boards.datasets_table import dataset_tables
+from reports.boards.joined import Joined, join
+from reports.boards.rows import TICKS, Form, RowFacts, cells_of, columns_of, facts_of
+from reports.boards.standings import context_of
 from reports.subject import Subject, slug
 from reports.tables.table import Row, Table
 from results.published import PublishedTable, published_table

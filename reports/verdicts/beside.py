@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from benchmark.metrics import METRICS, Metric
 from benchmark.statistics import Interval, kendall_tau
-from reports.caption import title
+from reports.boards.caption import title
 from reports.sentences import UNITS
-from reports.standings import HEADINGS
-from reports.verdict import TARGET, Judged, Line
+from reports.boards.standings import HEADINGS
+from reports.verdicts.verdict import TARGET, Judged, Line
 from results.record import RunRecord
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmark.statistics import Interval
-from reports.caption import title
-from reports.choose import Candidate, Choice, excess, profiled
-from reports.limits import Limit
+from reports.boards.caption import title
+from reports.choosing.choose import Candidate, Choice, excess, profiled
+from reports.choosing.limits import Limit
 from reports.profiles.caption import how_timed, image, where_and_when
 from reports.profiles.tables import decimals
 from reports.sentences import UNITS, Shown

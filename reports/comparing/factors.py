@@ -13,8 +13,8 @@ from benchmark.protocols import Protocol, ScoreRule
 from benchmark.statistics import kendall_tau, ranks, unit_scores
 from reports.analysis import COUNTS, analyse
 from reports.chosen import Place
-from reports.rescoring import HALF, Truth, rescore, rounding, score_rule, truths_of
-from reports.scorings import (
+from reports.comparing.rescoring import HALF, Truth, rescore, rounding, score_rule, truths_of
+from reports.comparing.scorings import (
     AGGREGATIONS,
     OWN,
     THRESHOLDS,

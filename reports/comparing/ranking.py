@@ -10,7 +10,7 @@ from dataclasses import replace
 from benchmark.metrics import Metric
 from benchmark.statistics import Agreement, PairTest, agreement, pair_tests
 from reports.chosen import Place
-from reports.compare import resample
+from reports.comparing.compare import resample
 from reports.sentences import UNITS, Shown, differences, notes, p_text
 from reports.sides import Side, check_paired, scores_of
 from reports.tables.table import Cell, Column, Row, Table

@@ -1,0 +1,1 @@
+"""Which network is best within limits."""

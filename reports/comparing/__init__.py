@@ -1,0 +1,1 @@
+"""Two rows, two stores, two protocols, other rules of scoring."""
