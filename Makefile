@@ -7,8 +7,10 @@ INSTALLED := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 # Prepared data of the demo and the tests stay in the checkout.
 DEMO_DATA := .data
+# The demo's networks, and six light ones of Table III more.
+STORE_MODELS := @demo,edanet,lednet,espnet,mobilenetv3-miniseg,shufflenet-miniseg,bisenet
 
-.PHONY: help install demo test slow learn lint format zoo bench clean
+.PHONY: help install demo test slow learn lint format zoo store gallery bench clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +47,16 @@ format: $(INSTALLED)  ## Format the code
 
 zoo: $(INSTALLED)  ## Write docs/zoo.md anew from the cards
 	$(BIN)/python -m reports.zoo_page docs/zoo.md
+
+store: $(INSTALLED)  ## Train the networks of results/stores/phantom.covbench anew (about 20 min) and pack them
+	rm -rf build/phantom
+	COVBENCH_DATA=$(DEMO_DATA) $(BIN)/covbench run --models $(STORE_MODELS) --protocol smoke \
+	  --set max_steps=60 --set class_weights=miniseg --folds 1-3 --seeds 0-1 --out build/phantom --yes
+	$(BIN)/covbench export --from build/phantom --to results/stores/phantom.covbench \
+	  --predictions first-seed --masks
+
+gallery: $(INSTALLED)  ## Make the tables and figures of docs/gallery.md anew from the shipped store
+	COVBENCH_DATA=$(DEMO_DATA) $(BIN)/python -m bench.gallery
 
 bench: $(INSTALLED)  ## Print speed and memory as ratios against named references
 	$(BIN)/python -m bench

@@ -7,21 +7,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.metrics import Metric
-from reports.verdicts.against import against_tables
-from reports.figures.catalogue import FIGURE_FORMATS, FIGURES, Scene, find_figure, write_figures
 from reports.boards.leaderboard import Written
-from reports.lint import Finding, footnotes, lint, refuse, table_notes
 from reports.boards.methods import methods
-from reports.page.build import write_page
 from reports.boards.paper_tables import paper_tables
 from reports.boards.rows import Form, Spread
 from reports.boards.standings import leaderboard
 from reports.boards.statistics_table import STATISTIC, statistics_table
+from reports.figures.catalogue import FIGURE_FORMATS, FIGURES, Scene, find_figure, write_figures
+from reports.lint import Finding, footnotes, lint, refuse, table_notes
+from reports.page.build import write_page
 from reports.subject import Holdings, Subject, read_holdings
 from reports.tables.files import TABLE_FORMATS, write_tables
 from reports.tables.layout import GENERAL, Layout, load_layout
 from reports.tables.table import Table
 from reports.tracing.trace import write_sidecar
+from reports.verdicts.against import against_tables
 from results.files import write_atomically
 from results.machines import MachineProfile
 from zoo.errors import CovbenchError, unknown

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from benchmark.metrics import METRICS
 from reports.analysis import Analysis
-from reports.comparison import Comparison
 from reports.boards.rows import Form
+from reports.comparison import Comparison
 from reports.sentences import UNITS
 from reports.tables.table import Column
 from reports.words import listed, numbers, plural

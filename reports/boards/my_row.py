@@ -8,9 +8,9 @@ from benchmark.metrics import Metric
 from benchmark.statistics import PairTest, Standing
 from reports.boards.methods import methods
 from reports.boards.rows import Form
-from reports.sentences import UNITS, Shown
 from reports.boards.standings import leaderboard
 from reports.boards.statistics_table import statistics_table
+from reports.sentences import UNITS, Shown
 from reports.subject import Subject
 from reports.tables.latex import latex_row
 from reports.tables.table import Table

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from reports.analysis import Analysis
 from reports.boards.caption import caption, explained, title
+from reports.boards.rows import Form, RowFacts, cells_of, columns_of, facts_of, over_of
 from reports.comparison import Comparison, compare
 from reports.frame import summarise
-from reports.boards.rows import Form, RowFacts, cells_of, columns_of, facts_of, over_of
 from reports.subject import slug
 from reports.tables.layout import GENERAL, load_layout
 from reports.tables.table import Column, Row, Table, rounded

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from benchmark.metrics import METRICS, Metric
 from benchmark.statistics import PairTest, Standing
+from reports.boards.standings import context_of
 from reports.sentences import UNITS, Shown, p_text
 from reports.sides import named
-from reports.boards.standings import context_of
 from reports.subject import Subject, slug
 from reports.tables.table import Cell, Column, Row, Table
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.metrics import METRICS, Metric
+from reports.choosing.limits import SPEEDS, UNMEASURED, Limit
 from reports.chosen import Place
 from reports.comparison import Entry
 from reports.frame import summarise, tidy
-from reports.choosing.limits import SPEEDS, UNMEASURED, Limit
 from reports.profiles.pareto import front
 from reports.sides import metric_named
 from reports.subject import Subject

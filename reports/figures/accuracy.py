@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchmark.metrics import METRICS, Metric
+from reports.boards.standings import PRIMARY
 from reports.figures.drawing import (
     BLUE,
     COLUMN,
@@ -39,7 +40,6 @@ from reports.figures.panels import (
 )
 from reports.figures.words import basis, cautions, score_label, score_words, where
 from reports.profiles.caption import how_timed, image, where_and_when
-from reports.boards.standings import PRIMARY
 from reports.subject import Subject
 from reports.tables.table import Table
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmark.metrics import METRICS
+from reports.boards.standings import general_form, leaderboard
 from reports.figures import accuracy, confusion, qualitative, spectral
 from reports.figures.drawing import Drawn
 from reports.images import best_first, choose_images, open_pixels
-from reports.boards.standings import general_form, leaderboard
 from reports.subject import Subject
 from reports.tables.table import Table
 from results.published import published_table

@@ -19,8 +19,8 @@ from reports.figures.drawing import (
 )
 from reports.figures.multiples import broken, scope
 from reports.figures.overlay import overlay, truth_picture
-from reports.images import Rule
 from reports.figures.pictures import Grid, gather
+from reports.images import Rule
 from reports.subject import Subject
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from typing import Any
 
 from benchmark.metrics import METRICS
 from reports.analysis import Analysis
+from reports.boards.standings import PRIMARY
 from reports.comparison import Entry
 from reports.page.images import Pictures, examples
 from reports.profiles.caption import COUNTERS
 from reports.sentences import UNITS
-from reports.boards.standings import PRIMARY
 from reports.subject import Subject
 from reports.tables.table import Row, Table, show
 from results.cases import Cases

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from reports.boards.standings import PRIMARY
 from reports.page.cards import card_data, standing_sentences
 from reports.page.images import Pictures, pictures_of
 from reports.page.pairs import pairs_data
 from reports.page.text import without_paths
 from reports.profiles.pareto import front
-from reports.boards.standings import PRIMARY
 from reports.subject import Holdings, Subject
 from reports.tables.table import Cell, Column, Row, Table, marks, show
 from results.spec import canonical_json

@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 from benchmark.metrics import METRICS, Confusion, Metric, aggregate
 from benchmark.protocols.schema import ScoreRule
+from reports.comparing.rescoring import Rounding, Truth, rescore, rounding, score_rule, truths_of
 from reports.frame import summarise
 from reports.tracing.lookup import Traced
-from reports.comparing.rescoring import Rounding, Truth, rescore, rounding, score_rule, truths_of
 from reports.tracing.trace import payload_hash
 from results.cases import read_cases
 from results.predictions import read_predictions

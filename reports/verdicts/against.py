@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from benchmark.metrics import METRICS
-from reports.verdicts.beside import caption, heading, order_sentences, remarks, why_not_comparable
 from reports.boards.caption import title
 from reports.comparison import Comparison, Entry
-from reports.verdicts.printed import impossible
 from reports.subject import Subject
 from reports.tables.table import Cell, Column, Row, Table
+from reports.verdicts.beside import caption, heading, order_sentences, remarks, why_not_comparable
+from reports.verdicts.printed import impossible
 from reports.verdicts.verdict import (
     MEANING,
     NOT_MEASURED,

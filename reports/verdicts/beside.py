@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from benchmark.metrics import METRICS, Metric
 from benchmark.statistics import Interval, kendall_tau
 from reports.boards.caption import title
-from reports.sentences import UNITS
 from reports.boards.standings import HEADINGS
+from reports.sentences import UNITS
 from reports.verdicts.verdict import TARGET, Judged, Line
 from results.record import RunRecord
 

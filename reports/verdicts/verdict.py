@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from benchmark.metrics import METRICS, Metric
 from reports.comparison import Comparison, Entry
 from reports.frame import summarise, tidy
-from reports.verdicts.printed import doubtful
 from reports.subject import Subject
 from reports.tables.table import Cell
+from reports.verdicts.printed import doubtful
 from results.published import PublishedTable, half_unit
 
 Printed = Mapping[str, str]

@@ -67,9 +67,9 @@ def report(
     as_json: options.Json = False,
 ) -> int:
     """Write the tables of a store in every format, and its figures, from the records alone."""
+    from reports.boards.rows import SPREADS
     from reports.figures.catalogue import FIGURES
     from reports.report import DEFAULT_FORMATS, Wish, write_report
-    from reports.boards.rows import SPREADS
     from reports.sides import metric_named
     from results.machines import find_profile
     from results.shared import opened

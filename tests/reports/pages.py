@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 
 from reports.analysis import analyse
+from reports.boards.standings import leaderboard_tables
 from reports.chosen import Place
 from reports.comparison import compare
-from reports.boards.standings import leaderboard_tables
 from reports.subject import Holdings, Subject
 from reports.tables.table import Table
 from results.cases import COLUMNS, Cases

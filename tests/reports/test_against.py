@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from benchmark.protocols import load_protocol
-from reports.verdicts.against import against_tables
 from reports.subject import read_holdings
 from reports.tables.table import Table, show
+from reports.verdicts.against import against_tables
 from results.record import RunRecord
 from results.store import Store
 from tests.factory import make_failure, make_record, make_scores

@@ -10,9 +10,9 @@ import pytest
 
 from benchmark.labels import IGNORE
 from reports.figures.overlay import overlay, truth_picture
+from reports.figures.pictures import Grid, gather
 from reports.figures.qualitative import caption, draw
 from reports.images import Rule, choose_images
-from reports.figures.pictures import Grid, gather
 from reports.subject import Subject
 from results.predictions import PREDICTIONS
 from results.record import RunRecord

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from reports.comparison import compare
 from reports.boards.joined import SCRATCH, join
 from reports.boards.paper_tables import paper_tables
 from reports.boards.rows import SPREADS, Form, Spread
 from reports.boards.standings import leaderboard
+from reports.comparison import compare
 from reports.subject import read_holdings
 from reports.tables.layout import layout_names, load_layout
 from reports.tables.table import show

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import reports.figures.qualitative
-from reports.figures.presets import PRESETS, preset
 from reports.figures.pictures import gather
+from reports.figures.presets import PRESETS, preset
 from reports.subject import Subject
 from results.store import Store
 from tests.reports.figures import kept_figures

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from benchmark.protocols import load_protocol
-from reports.comparison import Comparison
 from reports.boards.standings import leaderboard_tables
+from reports.comparison import Comparison
 from reports.tables.table import Row, Table, show
 from results.record import Failure, RunRecord
 from tests.factory import make_failure, make_record, make_score, make_scores

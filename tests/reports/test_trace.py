@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from reports.boards.leaderboard import write_leaderboard
-from reports.tracing.lookup import Traced, find_cell
 from reports.report import Wish, write_report
-from reports.tracing.retrace import Evidence, retrace
 from reports.tables.table import Cell, Column, Row, Table
+from reports.tracing.lookup import Traced, find_cell
+from reports.tracing.retrace import Evidence, retrace
 from reports.tracing.trace import write_sidecar
 from results.cases import CASES
 from results.predictions import PREDICTIONS

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from benchmark.metrics import METRICS
-from reports.verdicts.beside import order, order_words
 from reports.subject import read_holdings
 from reports.tables.table import Cell
+from reports.verdicts.beside import order, order_words
 from reports.verdicts.verdict import verdict
 from results.store import Store
 from tests.stores import write_run

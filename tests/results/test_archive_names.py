@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from reports.boards.leaderboard import TABLE_FORMATS, write_report
 from reports.chosen import places_of, two_rows
 from reports.comparing.compare import pair_tables
-from reports.boards.leaderboard import TABLE_FORMATS, write_report
 from reports.sides import metric_named
 from results.cases import CASES, read_cases
 from results.spec import sha256
