@@ -19,6 +19,7 @@ TITLES = {
     "spectral": "(d) spectral pooling: fft2 form's time / ours",
     "augment": "(e) augmentation: ms an image",
     "memory": "(f) memory of the driver after 60 runs / after 6",
+    "report": "(g) a whole report of the shipped store: seconds, and / reading it",
 }
 
 
