@@ -19,6 +19,7 @@ from reports.page.build import write_page
 from reports.subject import Holdings, Subject, read_holdings
 from reports.tables.files import TABLE_FORMATS, write_tables
 from reports.tables.layout import GENERAL, Layout, load_layout
+from reports.tables.render import escape_markdown
 from reports.tables.table import Table
 from reports.tracing.trace import write_sidecar
 from reports.verdicts.against import against_tables
@@ -188,5 +189,5 @@ def _write_methods(holdings: Holdings, out: Path) -> list[Path]:
 
 def _methods(subject: Subject) -> str:
     text = methods(subject)
-    heading = f"## {subject.comparison.spec.dataset}, {subject.analysis.place.protocol}"
-    return f"{heading}\n\n{text}\n" if text else ""
+    heading = f"{subject.comparison.spec.dataset}, {subject.analysis.place.protocol}"
+    return f"## {escape_markdown(heading)}\n\n{escape_markdown(text)}\n" if text else ""

@@ -84,7 +84,7 @@ def test_every_table_and_figure_compiles(written: Path, tmp_path: Path) -> None:
     figures = written / "figures"
     body = "\n\\clearpage\n".join(rf"\input{{{path}}}" for path in inputs)
     document = (
-        "\\documentclass{article}\n\\usepackage{booktabs,graphicx}\n\\begin{document}\n"
+        "\\documentclass{article}\n\\usepackage{booktabs,longtable,graphicx,pdflscape}\n\\begin{document}\n"
         f"{body}\n\\graphicspath{{{{{figures.resolve()}/}}}}\n"
         f"\\input{{{(figures / 'figures.tex').resolve()}}}\n\\end{{document}}\n"
     )

@@ -86,8 +86,8 @@ def _runs(comparison: Comparison, form: Form, analysis: Analysis | None) -> str:
     where = f"{plural('fold', folds)} {numbers(folds)}, {plural('seed', seeds)} {numbers(seeds)}"
     if form.spread == "interval" and (unit := interval_unit(analysis)):
         return (
-            f"Mean over all test images and seeds with its 95 % interval (bootstrap over {unit}, "
-            f"10,000 resamples; {where})."
+            f"Mean over {len(wanted)} runs ({where}) with its 95 % interval (bootstrap over "
+            f"{unit}, 10,000 resamples)."
         )
     if len(wanted) == 1:
         return f"One run a row ({where}): no spread."

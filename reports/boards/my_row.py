@@ -95,8 +95,8 @@ def _rank(own: Standing, rows: int, subject: Subject, shown: Shown, metric: Metr
     return (
         f"{own.row} is number {int(own.rank.estimate)} of {rows} by mean {metric.title} "
         f"({shown.number(own.mean.estimate)} {shown.unit}, {shown.span(own.mean)}; 95 % of the "
-        f"resampled ranks: {ends}; best in {own.first:.0%} of the resamples, over {resampled.n} "
-        f"{UNITS[resampled.unit]})."
+        f"resampled ranks: {ends}; best in {100 * own.first:.0f} % of the resamples, over "
+        f"{resampled.n} {UNITS[resampled.unit]})."
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from reports.tracing.trace import ENDING, SCHEMA, TABLES, How
 from results.files import sha256_file
+from results.shared import shipped_stores
 from zoo.errors import CovbenchError, unknown
 
 
@@ -171,6 +172,13 @@ def _choose(found: Sequence[Found], row: str, column: str) -> Found:
     return with_both[0]
 
 
+def _store(sidecar: Path, named: str) -> Path:
+    """The store that a sidecar names: a place seen from its folder, or a shipped one."""
+    if named in shipped_stores():
+        return Path(named)
+    return Path(os.path.normpath(sidecar.parent / named))
+
+
 def _of(found: Found, row: str, column: str, store: Path | None) -> Traced:
     path, name, table = found
     keys = _column_keys(table, column)
@@ -194,7 +202,7 @@ def _of(found: Found, row: str, column: str, store: Path | None) -> Traced:
         how=cell["how"],
         target=table["context"].get("target", "infection"),
         runs={run: content["runs"].get(run, {}).get("record", "") for run in cell["runs"]},
-        store=store or Path(os.path.normpath(sidecar.parent / content["store"])),
+        store=store or _store(sidecar, content["store"]),
         edited=tuple(_edited(sidecar, content["files"])),
         csv_value=_other_value(sidecar, table["context"], row, keys[0], cell["value"]),
     )

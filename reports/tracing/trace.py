@@ -62,7 +62,8 @@ def write_sidecar(
     content = {
         "schema": SCHEMA,
         "covbench": covbench_version(),
-        "store": _relative(store_root, folder),
+        # A shipped store has a name and no place.
+        "store": _relative(store_root, folder) if store_root.exists() else str(store_root),
         "files": {path.name: sha256_file(path) for path in files},
         "runs": {
             record.spec.id: {"folder": record.spec.folder, "record": payload_hash(record)}

@@ -195,12 +195,13 @@ def _write(found: MyRow, subject: Subject, metric: Metric, to: Path) -> list[Pat
     """The tables, the row alone, the sentences, and where it lies between score and cost."""
     from reports.figures import accuracy
     from reports.tables.files import TABLE_FORMATS, write_tables
+    from reports.tables.render import escape_markdown
     from results.files import write_atomically
 
     paths = [*write_tables([found.table], to, "leaderboard", TABLE_FORMATS)]
     if found.statistics is not None:
         paths += write_tables([found.statistics], to, "statistics", TABLE_FORMATS)
-    text = "\n\n".join([*found.sentences, found.methods])
+    text = "\n\n".join(map(escape_markdown, (*found.sentences, found.methods)))
     for name, content in (("row.tex", found.latex), ("row.md", text)):
         paths.append(to / name)
         write_atomically(paths[-1], content + "\n")

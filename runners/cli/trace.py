@@ -52,7 +52,7 @@ def trace(
     folders = [Path("report"), Path(), from_ or Path("runs")]
     cell = find_cell(table, row, column, store=from_, folders=folders)
     with opened(cell.store) as root:
-        evidence = retrace(replace(cell, store=root))
+        evidence = renamed(retrace(replace(cell, store=root)), root, cell.store)
     listed = _listed(evidence, None if all_ else images)
     if as_json:
         options.print_json([_object(evidence, listed)])
@@ -61,6 +61,27 @@ def trace(
     if (error := evidence.disagreement) is not None:
         raise error
     return 0
+
+
+def renamed(evidence: Evidence, root: Path, store: Path) -> Evidence:
+    """The evidence with paths as the user calls the store, not below its temporary copy."""
+    if root == store:
+        return evidence
+
+    def told(text: str) -> str:
+        return text.replace(str(root), str(store))
+
+    runs = [
+        replace(
+            run,
+            folder=store / run.folder.relative_to(root),
+            reasons={level: told(reason) for level, reason in run.reasons.items()},
+            differs=told(run.differs),
+        )
+        for run in evidence.runs
+    ]
+    checks = [replace(check, told=told(check.told)) for check in evidence.checks]
+    return replace(evidence, runs=tuple(runs), checks=tuple(checks))
 
 
 Image = tuple[float, str, str, "Behind"]

@@ -125,7 +125,7 @@ def test_what_stands_beside_a_mean_is_said(store: Store, spread: Spread) -> None
         "runs": "Mean ± sample standard deviation over 2 runs (folds 1, 2, seed 0).",
         "seeds": "sample standard deviation over seeds, each the mean of its folds.",
         "folds": "sample standard deviation over folds, each the mean of its seeds.",
-        "interval": "with its 95 % interval (bootstrap over 10 patients, 10,000 resamples;",
+        "interval": "with its 95 % interval (bootstrap over 10 patients, 10,000 resamples).",
         "none": "Mean over 2 runs (folds 1, 2, seed 0).",
     }[spread]
     assert words in table.caption

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from reports.boards.leaderboard import TABLE_FORMATS, write_report
 from reports.chosen import places_of, two_rows
 from reports.comparing.compare import pair_tables
+from reports.report import Wish, write_report
 from reports.sides import metric_named
+from reports.tables.files import TABLE_FORMATS
 from results.cases import CASES, read_cases
 from results.spec import sha256
 from results.store import Store
@@ -51,15 +52,17 @@ def root(name: str, tmp_path: Path) -> Path:
 
 @each_name
 def test_the_leaderboard_shows_names_as_text(name: str, root: Path, tmp_path: Path) -> None:
-    written = write_report(root, tmp_path / "out", formats=TABLE_FORMATS)
-    paths = {path.suffix: path for path in written.paths}
-    markdown = paths[".md"].read_text()
+    written = write_report(root, tmp_path / "out", Wish(formats=TABLE_FORMATS, page=True))
+    markdown = "".join(each.read_text() for each in written.paths if each.suffix == ".md")
     assert "<script" not in markdown and "<img" not in markdown
     assert "](" not in markdown and "![a](" not in markdown
     assert not re.search(r"(?<!\\)`", markdown) and not re.search(r"(?<!\\)\*\*b", markdown)
-    latex = paths[".tex"].read_text()
+    pages = [each.read_text() for each in written.paths if each.suffix == ".html"]
+    assert len(pages) > 1 and not any("<i>&p" in each or "<img" in each for each in pages)
+    latex = "".join(each.read_text() for each in written.paths if each.suffix == ".tex")
     assert not re.search(r"\\(input|write18|immediate)\b", latex)
-    table = list(csv.DictReader(io.StringIO(paths[".csv"].read_text())))
+    board = tmp_path / "out" / "leaderboard.csv"
+    table = list(csv.DictReader(io.StringIO(board.read_text())))
     assert len(table) == 2
     for line in table:
         assert not any(
@@ -76,7 +79,7 @@ def test_the_leaderboard_shows_names_as_text(name: str, root: Path, tmp_path: Pa
 def test_a_terminal_shows_markup_as_text(name: str, root: Path, tmp_path: Path) -> None:
     from rich.console import Console
 
-    (table, *_) = write_report(root, tmp_path / "out", formats=("md",)).tables
+    (table, *_) = write_report(root, tmp_path / "out", Wish(formats=("md",))).tables
     console = Console(width=4000, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     with console.capture() as capture:
         console.print(table.to_rich())
