@@ -24,17 +24,30 @@ def title(comparison: Comparison, target: str) -> str:
     return f"{spec.dataset}, protocol {spec.protocol}{changes}{what}"
 
 
-def caption(comparison: Comparison, form: Form, analysis: Analysis | None = None) -> str:
-    """The sentences under a leaderboard's heading, without those about its metrics."""
+def caption(
+    comparison: Comparison,
+    form: Form,
+    analysis: Analysis | None = None,
+    *,
+    linted: bool = False,
+) -> str:
+    """The sentences under a leaderboard's heading, without those about its metrics.
+
+    Args:
+        comparison: The runs.
+        form: What stands beside a mean.
+        analysis: What patients' scores say.
+        linted: Whether the lint says what is special: shared patients, uncommitted code.
+    """
     records = comparison.records
     sentences = [_runs(comparison, form, analysis)]
     if records:
         sentences += [
             _images(records),
-            *_sharing(records),
+            *([] if linted else _sharing(records)),
             _cost(records),
             _machine(records),
-            _code(records),
+            _code(records, linted=linted),
         ]
     return " ".join(sentences)
 
@@ -146,12 +159,12 @@ def _machine(records: Sequence[RunRecord]) -> str:
     return f"Run on {' and '.join(sorted(devices))}."
 
 
-def _code(records: Sequence[RunRecord]) -> str:
+def _code(records: Sequence[RunRecord], *, linted: bool) -> str:
     versions = sorted({record.code.version for record in records})
     commits = sorted({(record.code.git_commit or "unknown")[:7] for record in records})
     text = f"covbench {', '.join(versions)}, commit {', '.join(commits)}"
     dirty = sum(bool(record.code.git_dirty) for record in records)
-    if dirty:
+    if dirty and not linted:
         text += f", with uncommitted changes in {dirty} of {len(records)} runs"
     return f"{text}."
 

@@ -108,7 +108,8 @@ def leaderboard(
         for each in facts
     ]
     spec = comparison.spec
-    about = [caption(comparison, form, analysis), explained(columns, PRIMARY)]
+    linted = footnotes is not None
+    about = [caption(comparison, form, analysis, linted=linted), explained(columns, PRIMARY)]
     return Table(
         name=slug("-".join(["leaderboard", spec.dataset, spec.protocol, *comparison.changes]))
         + f"-{slug(target)}",
@@ -116,7 +117,7 @@ def leaderboard(
         columns=tuple(columns),
         rows=tuple(_ranked(rows, columns)),
         caption=" ".join([*about, _EMPTY] if empty else about),
-        notes=(*_notes(comparison, facts, wanted, linted=footnotes is not None), *remarks),
+        notes=(*_notes(comparison, facts, wanted, linted=linted), *remarks),
         context=context_of(comparison, target),
         label=form.layout.label,
     )

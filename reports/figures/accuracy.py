@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchmark.metrics import METRICS, Metric
-from reports.boards.standings import PRIMARY
 from reports.figures.drawing import (
     BLUE,
     COLUMN,
-    GREY,
     PAGE,
     SMALL,
     VERMILION,
@@ -20,7 +18,6 @@ from reports.figures.drawing import (
     renderer_of,
     set_title,
     style_axes,
-    wrapped,
 )
 from reports.figures.key import add_key
 from reports.figures.labels import place_labels
@@ -36,7 +33,6 @@ from reports.figures.panels import (
     draw_rings,
     networks_of,
     score_axis,
-    shown,
 )
 from reports.figures.words import basis, cautions, score_label, score_words, where
 from reports.profiles.caption import how_timed, image, where_and_when
@@ -44,7 +40,6 @@ from reports.subject import Subject
 from reports.tables.table import Table
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
 _TITLES: dict[Cost, str] = {
@@ -56,63 +51,6 @@ _TITLES: dict[Cost, str] = {
 
 _NAMED = {1: 6, 2: 6, 3: 3}
 """Networks whose names fit beside their points, by the number of panels; more are numbered."""
-_FEW = 12
-"""Networks that fit a low panel of a leaderboard."""
-
-
-def leaderboard_figure(tables: Sequence[Table]) -> Drawn | None:
-    """Draw Dice against the number of parameters, a panel for each leaderboard.
-
-    Error bars are the sample standard deviation over runs; hollow points have fewer runs than the
-    others; dashed lines are the trivial predictors.
-
-    Args:
-        tables: Leaderboards.
-
-    Returns:
-        A function that gives, for a format such as `png`, what writes the figure into an open
-        binary file; None where no table holds a network with a Dice.
-    """
-    metric = METRICS[PRIMARY]
-    drawn = [(table, found) for table in tables if (found := shown(table, metric))]
-    if not drawn:
-        return None
-    height = 4.4 if max(len(networks) for _, networks in drawn) <= _FEW else 6.0
-    figure = new_figure(PAGE, height * len(drawn))
-    axes = figure.subplots(len(drawn), 1, squeeze=False)[:, 0]
-    for axis, (table, networks) in zip(axes, drawn, strict=True):
-        draw_points(axis, networks, "params")
-        scores = score_axis(networks, metric, table)
-        scores.apply(axis)
-        if scores.words:
-            _annotate(axis, scores)
-        axis.set(xlabel=_TITLES["params"], ylabel=score_label(metric))
-        style_axes(axis)
-        title = wrapped(figure, table.title, 0.6)
-        axis.set_title(title, fontsize=axis.title.get_fontsize(), loc="left", parse_math=False)
-    figure.canvas.draw()  # fixes the layout, so that the labels can be placed by their size
-    for axis, (_, networks) in zip(axes, drawn, strict=True):
-        place_labels(axis, [each.point("params") for each in networks], renderer_of(figure))
-    return figure_writer(figure)
-
-
-def _annotate(axis: Axes, scores: Scores) -> None:
-    """Name the trivial predictor beside its line, or at the edge of the axes below which it is."""
-    from matplotlib.patheffects import withStroke
-
-    axis.annotate(
-        scores.words,
-        (0.995, 0.0 if scores.line is None else scores.line),
-        xycoords=("axes fraction", "axes fraction" if scores.line is None else "data"),
-        xytext=(0, 3),
-        textcoords="offset points",
-        ha="right",
-        fontsize=SMALL,
-        color=GREY,
-        parse_math=False,
-        zorder=4,
-        path_effects=[withStroke(linewidth=2, foreground="white")],
-    )
 
 
 def draw(

@@ -101,6 +101,8 @@ def report(
         )
     else:
         options.print_tables(written.tables)
-    names = ", ".join(str(path) for path in written.paths)
-    options.messages().print(f"Written: {names}", highlight=False, soft_wrap=True)
+    names = ", ".join(dict.fromkeys(path.stem for path in written.paths if path.parent == to))
+    inside = sum(path.parent != to for path in written.paths)
+    more = f"; {inside} files in {to / 'figures'}" if inside else ""
+    options.messages().print(f"Written into {to}: {names}{more}", highlight=False, soft_wrap=True)
     return 0
