@@ -14,6 +14,7 @@ from tests.reports.test_analysis import fill
 from zoo.errors import CovbenchError
 
 TABLES = ("md", "tex", "csv", "html", "json")
+PLAIN = Wish(figures=())
 
 
 @pytest.fixture
@@ -32,7 +33,8 @@ def files(names: set[str], *stems: str) -> set[str]:
 
 def test_every_table_in_every_format(store: Store, tmp_path: Path) -> None:
     out = tmp_path / "report"
-    wish = Wish(against=("miniseg-table3",), layouts=("miniseg-table3", "miniseg-table1"))
+    layouts = ("miniseg-table3", "miniseg-table1")
+    wish = Wish(against=("miniseg-table3",), layouts=layouts, figures=())
     written = write_report(store.root, out, wish)
     names = {path.name for path in written.paths if path.parent == out}
     stems = ("leaderboard", "statistics", "miniseg-table3", "miniseg-table1")
@@ -52,15 +54,16 @@ def test_every_table_in_every_format(store: Store, tmp_path: Path) -> None:
 
 
 def test_the_same_records_give_the_same_files(store: Store, tmp_path: Path) -> None:
-    first = write_report(store.root, tmp_path / "a")
-    second = write_report(store.root, tmp_path / "b")
+    wish = Wish(figures=("ranks",), page=True)
+    first = write_report(store.root, tmp_path / "a", wish)
+    second = write_report(store.root, tmp_path / "b", wish)
     assert len(first.paths) == len(second.paths) > 10
     for one, other in zip(first.paths, second.paths, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name
 
 
 def test_chosen_formats(store: Store, tmp_path: Path) -> None:
-    written = write_report(store.root, tmp_path / "out", Wish(formats=("csv",)))
+    written = write_report(store.root, tmp_path / "out", Wish(formats=("csv",), figures=()))
     endings = {path.name.partition(".")[2] for path in written.paths}
     assert endings == {"csv", "trace.json"}
     with pytest.raises(CovbenchError, match="Did you mean"):
@@ -70,7 +73,7 @@ def test_chosen_formats(store: Store, tmp_path: Path) -> None:
 def test_damaged_records_are_named(store: Store, tmp_path: Path) -> None:
     path = store.folder(read_holdings(store.root).records[0].spec) / RECORD
     path.write_text("{}")
-    tables = write_report(store.root, tmp_path / "out", Wish(formats=("csv",))).tables
+    tables = write_report(store.root, tmp_path / "out", Wish(formats=("csv",), figures=())).tables
     assert any(str(path) in note and "damaged" in note for note in tables[0].notes)
 
 
@@ -113,7 +116,7 @@ def test_failures_alone_make_a_leaderboard(tmp_path: Path) -> None:
 
 
 def test_the_baseline_is_what_others_are_tested_against(store: Store, tmp_path: Path) -> None:
-    tables = write_report(store.root, tmp_path / "out", Wish(baseline="unet")).tables
+    tables = write_report(store.root, tmp_path / "out", Wish(baseline="unet", figures=())).tables
     table = next(each for each in tables if each.name.startswith("statistics"))
     assert "Minus unet" in [column.title for column in table.columns]
     assert "against unet" in table.caption
