@@ -27,6 +27,7 @@ GROUPS = 8
     params=6_299_106,
     macs=62_251_859_968,
     divisor=8,
+    overfit_steps=80,
     requires=("monai",),
     notes="MONAI's SegResNet (Apache-2.0) in 2-D, without the paper's variational branch, with its "
     "32 filters (MONAI's default is 8, the option filters) and its dropout of whole channels at a "
