@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -22,8 +23,8 @@ COMPUTE = frozenset(
 _FREE = """
 abs adaptive_avg_pool1d adaptive_max_pool2d add add_ alias amax amin argmax avg_pool1d avg_pool2d
 broadcast_tensors ceil channel_shuffle clone complex cos cumsum div div_ dropout_ elu elu_ eq erf
-exp expand_as feature_dropout feature_dropout_ fft_fftshift fft_ifftshift flip floor ge gelu gt
-hardsigmoid hardsigmoid_ hardswish hardswish_ hardtanh hardtanh_ imag leaky_relu leaky_relu_
+exp expand_as feature_dropout feature_dropout_ fft_fftshift fft_ifftshift fill_ flip floor ge gelu
+gt hardsigmoid hardsigmoid_ hardswish hardswish_ hardtanh hardtanh_ imag leaky_relu leaky_relu_
 lift_fresh linalg_vector_norm log log_softmax lt mT max max_pool2d max_pool2d_with_indices
 max_unpool2d mean meshgrid min mish movedim mul mul_ native_channel_shuffle ne neg norm numpy_T
 pad pixel_shuffle pixel_unshuffle pow prelu real reciprocal reflection_pad2d relu6 relu6_ repeat
@@ -105,6 +106,23 @@ def _matmul(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
     return math.prod(_shape(outputs[0])) * _shape(inputs[0])[-1]
 
 
+def _einsum(inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
+    """Of a sum over products: fvcore's own rule reads a text that is rounded to four digits."""
+    equation = inputs[0].toIValue().replace(" ", "")
+    left, _, result = equation.partition("->")
+    operands = left.split(",")
+    # A product of two whose summed indices stand in both: else the order of the sums matters.
+    product = re.fullmatch(r"\w+,\w+->\w+", equation) is not None
+    if not product or not set(left) - set(result) - {","} <= set(operands[0]) & set(operands[1]):
+        from fvcore.nn.jit_handles import einsum_flop_jit
+
+        return einsum_flop_jit(list(inputs), list(outputs))
+    sizes: dict[str, int] = {}
+    for letters, value in zip(operands, inputs[1].node().inputs(), strict=True):
+        sizes.update(zip(letters, _shape(value), strict=True))
+    return math.prod(sizes.values())
+
+
 def _convolution_mode(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
     """Of a convolution whose padding is a word ("same"), which fvcore skips."""
     return math.prod(_shape(outputs[0])) * math.prod(_shape(inputs[1])[1:])
@@ -140,6 +158,7 @@ def _named(name: str, rule: Rule) -> Rule:
 _HANDLES: dict[str, Rule] = {
     "aten::matmul": _named("matmul", _matmul),
     "aten::baddbmm": _named("bmm", lambda inputs, outputs: _matmul(inputs[1:], outputs)),
+    "aten::einsum": _named("einsum", _einsum),
     "aten::_convolution_mode": _named("conv", _convolution_mode),
     "aten::scaled_dot_product_attention": _named("attention", _attention),
     **{

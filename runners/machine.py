@@ -68,7 +68,9 @@ def preload_for(models: Iterable[str]) -> list[str]:
     names = set(models)
     preload = ["zoo.nets", "torchvision.models"]
     if any(
-        name.startswith(("smp:", "miniseg-decoder:")) or get_card(name).requires for name in names
+        name.startswith(("smp:", "miniseg-decoder:"))
+        or "segmentation-models-pytorch" in get_card(name).requires
+        for name in names
     ):
         preload.append("segmentation_models_pytorch")
     return preload

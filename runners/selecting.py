@@ -10,7 +10,7 @@ from results.published import method_of, published_table
 from zoo.errors import CovbenchError
 from zoo.pretrained import check_word
 from zoo.registry import cards, get_card
-from zoo.selection import Row, Scalar, select
+from zoo.selection import Row, Scalar, passed_over, select
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class Choice:
         missing: Rows of a published table whose network, or its weights, are not here.
         scratch: Networks that were to start from given weights and take none.
         apart: Networks of a group that can't be trained by themselves, and were left out.
+        uninstalled: Networks of a group that were left out, since packages of theirs are missing.
+        packages: Those packages, as pip names them.
     """
 
     rows: tuple[Row, ...]
@@ -30,6 +32,8 @@ class Choice:
     missing: tuple[str, ...] = ()
     scratch: tuple[str, ...] = ()
     apart: tuple[str, ...] = ()
+    uninstalled: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
 
 
 def choose_rows(
@@ -74,11 +78,14 @@ def choose_rows(
     if weights is not None:
         rows, scratch = _started_from(weights, rows)
     origins = (get_card(row.name).origin for row in rows)
+    left_out = passed_over(models or [])
     return Choice(
         tuple(rows),
         tuple(dict.fromkeys(origin for origin in origins if origin)),
         scratch=tuple(scratch),
         apart=tuple(apart),
+        uninstalled=tuple(left_out),
+        packages=tuple(sorted({each for missing in left_out.values() for each in missing})),
     )
 
 

@@ -54,21 +54,19 @@ def select(selection: str | Sequence[str]) -> list[Row]:
 
     Returns:
         The rows in the order of their first mention, each once; the networks of one glob, tag or
-        `all` in alphabetical order. Globs and tags pass over networks whose packages are missing.
+        `all` in alphabetical order. Globs and tags pass over networks whose packages are missing
+        (`passed_over`).
 
     Raises:
-        CovbenchError: A term means nothing, an option is wrong, a named network's packages are
-            missing, or nothing is left.
+        CovbenchError: A term means nothing, an option is wrong, the packages of a named network or
+            of all of a group are missing, or nothing is left.
     """
-    texts = [selection] if isinstance(selection, str) else selection
-    found = [term for text in texts for term in terms(text)]
-    if not found:
-        raise CovbenchError("The selection of models is empty.", "Name some, or write: all")
+    found = _terms(selection)
     wanted = [term for term in found if not term.startswith("!")] or ["all"]
     rows = {row: None for term in wanted for row in _rows(term)}
     for term in found:
         if term.startswith("!"):
-            for row in _rows(term[1:].strip()):
+            for row in _rows(term[1:].strip(), installed=False):
                 gone = [row] if "[" in term else [each for each in rows if each.name == row.name]
                 for each in gone:
                     rows.pop(each, None)
@@ -84,44 +82,105 @@ def list_models(selection: str | Sequence[str] = "all") -> list[str]:
     return [row.label for row in select(selection)]
 
 
+def passed_over(selection: str | Sequence[str]) -> dict[str, list[str]]:
+    """The networks that globs, tags and `all` of a selection leave out.
+
+    Args:
+        selection: What `select` takes.
+
+    Returns:
+        Networks that a group of the selection covers and whose packages are missing, by name, with
+        those packages as pip names them; without what the selection takes away.
+    """
+    found = _terms(selection)
+    wanted = [term for term in found if not term.startswith("!")] or ["all"]
+    left_out = {
+        card.name: missing
+        for term in wanted
+        for card in _group(term.partition("[")[0].strip()) or ()
+        if (missing := missing_packages(card))
+    }
+    for term in found:
+        if term.startswith("!") and "[" not in term:
+            for card in _cards(term[1:].strip(), installed=False):
+                left_out.pop(card.name, None)
+    return left_out
+
+
+def _terms(selection: str | Sequence[str]) -> list[str]:
+    """All terms of a selection; raises CovbenchError where there is none."""
+    texts = [selection] if isinstance(selection, str) else selection
+    found = [term for text in texts for term in terms(text)]
+    if not found:
+        raise CovbenchError("The selection of models is empty.", "Name some, or write: all")
+    return found
+
+
 def terms(text: str) -> list[str]:
     """The terms of a selection: what stands between the commas outside of brackets."""
     return [term for part in re.split(r",(?![^\[\]]*\])", text) if (term := part.strip())]
 
 
-def _rows(term: str) -> list[Row]:
-    """The rows that one term without its `!` means."""
+def _rows(term: str, *, installed: bool = True) -> list[Row]:
+    """The rows that one term without its `!` means; `installed` is that of `_cards`."""
     match = re.fullmatch(r"([^\[\]]+?)\s*(?:\[([^\[\]]+)\])?", term)
     if match is None:
         raise CovbenchError(
             f"The term {term!r} can't be read.", "Write NAME or NAME[option=value,option=value]."
         )
     name, options = match[1], match[2]
-    rows = (Row(card.name, _options(card, options) if options else ()) for card in _cards(name))
-    return list(rows)
+    found = _cards(name, installed=installed)
+    return [Row(card.name, _options(card, options) if options else ()) for card in found]
 
 
-def _cards(name: str) -> list[Card]:
-    """The networks that a name, glob, tag or `all` means."""
-    known = cards()
-    usable = [known[each] for each in sorted(known) if not missing_packages(known[each])]
-    if name == "all":
-        return [card for card in usable if card.source == "built-in"]
-    if name.startswith("@"):
-        found = [card for card in usable if name[1:] in card.tags]
-        if not found:
+def _cards(name: str, *, installed: bool = True) -> list[Card]:
+    """The networks that a name, glob, tag or `all` means.
+
+    Args:
+        name: The term without brackets.
+        installed: Whether only networks whose packages are installed are asked for. What is taken
+            away from a selection need not be.
+
+    Returns:
+        The networks, those of a group in alphabetical order.
+
+    Raises:
+        CovbenchError: The name means nothing, or what it means needs packages that are missing.
+    """
+    group = _group(name)
+    if group is None:
+        found = find(name)
+        for card in found if installed else ():
+            require_packages(card)
+        return found
+    if not group:
+        known = cards()
+        if name.startswith("@"):
             tags = {tag for card in known.values() for tag in card.tags}
             raise unknown("tag", name[1:], tags, ", ".join(sorted(tags)) or "none")
-        return found
+        raise unknown("model pattern", name, {*known, *entry_points()}, "covbench models")
+    if not installed:
+        return group
+    usable = [card for card in group if not missing_packages(card)]
+    if not usable:
+        packages = " ".join(sorted({each for card in group for each in missing_packages(card)}))
+        raise CovbenchError(
+            f"All that {name!r} means needs what is not installed: {packages}.",
+            f"pip install {packages}",
+        )
+    return usable
+
+
+def _group(name: str) -> list[Card] | None:
+    """The networks that a glob, a tag or `all` covers, installed or not; None for a plain name."""
+    every = [card for _, card in sorted(cards().items())]
+    if name == "all":
+        return [card for card in every if card.source == "built-in"]
+    if name.startswith("@"):
+        return [card for card in every if name[1:] in card.tags]
     if "*" in name or "?" in name:
-        found = [card for card in usable if fnmatchcase(card.name, name)]
-        if not found:
-            raise unknown("model pattern", name, {*known, *entry_points()}, "covbench models")
-        return found
-    found = find(name)
-    for card in found:
-        require_packages(card)
-    return found
+        return [card for card in every if fnmatchcase(card.name, name)]
+    return None
 
 
 def _options(card: Card, text: str) -> tuple[tuple[str, Scalar], ...]:

@@ -32,7 +32,11 @@ _MACHINERY = frozenset(
     )
 )
 # Their classes are the network; torch and torchvision are recorded with the environment.
-_LIBRARIES = {"segmentation_models_pytorch": "segmentation-models-pytorch", "timm": "timm"}
+_LIBRARIES = {
+    "segmentation_models_pytorch": "segmentation-models-pytorch",
+    "timm": "timm",
+    "monai": "monai",
+}
 
 
 def source_hash(card: Card) -> str:
@@ -43,8 +47,8 @@ def source_hash(card: Card) -> str:
 
     Returns:
         SHA-256 in hexadecimal over the normalised text of its source files, the size limits on its
-        card, the versions of segmentation-models-pytorch and timm where those files import them,
-        and the version of the package that an entry point belongs to.
+        card, the versions of segmentation-models-pytorch, timm and MONAI where those files import
+        them, and the version of the package that an entry point belongs to.
 
     Raises:
         CovbenchError: There is no source to read.

@@ -87,6 +87,10 @@ def run(
         ("Not here yet", chosen.missing),
         ("Start from random weights, since they take none", chosen.scratch),
         ("Left out, since they can't be trained by themselves", chosen.apart),
+        (
+            f"Left out, since packages are missing (pip install {' '.join(chosen.packages)})",
+            chosen.uninstalled,
+        ),
     ):
         if names:
             console.print(f"{what}: {', '.join(names)}.", highlight=False, soft_wrap=True)

@@ -12,8 +12,9 @@ from benchmark.complexity import count_by_dispatch
 from benchmark.fvcore_count import fvcore_count
 from benchmark.subject import build_subject
 from zoo.registry import cards
+from zoo.selection import list_models
 
-BUILT_IN = sorted(name for name, card in cards().items() if card.source == "built-in")
+BUILT_IN = list_models("all")
 
 
 class Operation(nn.Module):
@@ -39,6 +40,11 @@ OPERATIONS = {
     "addition and batched product": (
         lambda image: torch.baddbmm(torch.zeros(3, 8, 8), image[0], image[0]),
         3 * 8 * 8 * 8,
+    ),
+    # 123,456, which fvcore's own rule rounds
+    "einsum": (
+        lambda image: torch.einsum("nchw,nciw->nchi", image, torch.ones(1, 3, 643, 8)),
+        3 * 8 * 8 * 643,
     ),
     "same padding": (
         lambda image: nn.functional.conv2d(image, torch.ones(4, 3, 3, 5), padding="same"),

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Iterator
 
+import pytest
+from torch import nn
+
+from runners.cli import run_cli
 from runners.selecting import choose_rows
+from zoo import registry
 from zoo.errors import CovbenchError
+from zoo.registry import register_model
+
+
+@pytest.fixture
+def needy() -> Iterator[str]:
+    """A network of @demo whose package nobody has."""
+
+    @register_model("needy", requires=("no-such-package",), tags=("demo",))
+    def needy(in_channels: int, num_classes: int) -> nn.Module:
+        return nn.Conv2d(in_channels, num_classes, 1)
+
+    yield "needy"
+    registry.forget(__name__)
 
 
 def test_a_network_that_stands_for_two_rows_runs_once() -> None:
@@ -36,3 +54,22 @@ def test_a_row_with_imagenet_weights_is_a_row_of_its_own() -> None:
     rows = [row.label for row in choose_rows(None, "miniseg-table1").rows]
     assert rows[-2:] == ["miniseg", "miniseg[weights=imagenet]"]
     assert len(rows) == 5
+
+
+def test_what_a_group_leaves_out_for_want_of_a_package_is_kept(needy: str) -> None:
+    choice = choose_rows(["@demo"])
+    assert needy not in [row.name for row in choice.rows] and len(choice.rows) > 1
+    assert (choice.uninstalled, choice.packages) == ((needy,), ("no-such-package",))
+    choice = choose_rows(["@demo", f"!{needy}"])
+    assert choice.uninstalled == choice.packages == ()
+
+
+def test_a_run_says_in_one_line_what_was_left_out_and_how_to_get_it(
+    needy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["run", "--protocol", "smoke", "--data", "phantom", "--dry-run", "--models"]
+    line = f"Left out, since packages are missing (pip install no-such-package): {needy}."
+    assert run_cli([*arguments, "@demo"]) == 0
+    assert line in capsys.readouterr().err.splitlines()
+    assert run_cli([*arguments, "enet"]) == 0
+    assert "Left out" not in capsys.readouterr().err

@@ -10,7 +10,7 @@ from torch import nn
 from zoo import registry, selection
 from zoo.cards import Card
 from zoo.errors import CovbenchError
-from zoo.selection import Row, Scalar, list_models, select
+from zoo.selection import Row, Scalar, list_models, passed_over, select
 
 
 def _net(in_channels: int, num_classes: int) -> nn.Module:
@@ -41,7 +41,7 @@ def _small_registry(monkeypatch: pytest.MonkeyPatch) -> None:
         card("miniseg", _tunable, tags=frozenset({"table", "demo"})),
         card("miniseg-83k", tags=frozenset({"demo"})),
         card("enet"),
-        card("needy", requires=("no-such-package",), tags=frozenset({"demo"})),
+        card("needy", requires=("no-such-package",), tags=frozenset({"demo", "alone"})),
         card("mine", source="session"),
         card("theirs", source="file", tags=frozenset({"table"})),
     ]
@@ -79,6 +79,8 @@ def _small_registry(monkeypatch: pytest.MonkeyPatch) -> None:
         ("miniseg,miniseg[depth=5],!miniseg[depth=5]", ["miniseg"]),
         ("miniseg,miniseg[depth=5],!miniseg[depth=4]", ["miniseg[depth=5]"]),
         ("unet,miniseg,miniseg[depth=5],!miniseg", ["unet"]),
+        ("@demo,!needy", ["miniseg", "miniseg-83k"]),
+        ("@demo,!need*", ["miniseg", "miniseg-83k"]),
     ],
 )
 def test_selection(text: str | Sequence[str], expected: list[str]) -> None:
@@ -129,6 +131,8 @@ def test_options_are_in_one_order_whatever_the_users() -> None:
         ("minisge*", "Unknown model pattern 'minisge*'.\nDid you mean miniseg"),
         ("@dmeo", "Unknown tag 'dmeo'.\nDid you mean demo"),
         ("needy", "pip install no-such-package"),
+        ("need*", "All that 'need*' means needs what is not installed: no-such-package.\npip inst"),
+        ("unet,@alone", "All that '@alone' means needs what is not installed: no-such-package.\n"),
         ("miniseg[strct=true]", "Unknown option of miniseg 'strct'.\nDid you mean strict"),
         ("unet[strict=true]", "Unknown option of unet 'strict'"),
         ("miniseg[strict=yes]", "'yes' is no value for miniseg[strict=...].\nIt must be true or"),
@@ -152,6 +156,25 @@ def test_mistakes(text: str | Sequence[str], problem: str) -> None:
         select(text)
     assert problem in str(caught.value)
     assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "left_out"),
+    [
+        ("@demo", ["needy"]),
+        ("unet,need*", ["needy"]),
+        ("all,@demo", ["needy"]),
+        ("!unet", ["needy"]),
+        ("@demo[depth=5]", ["needy"]),
+        ("unet", []),
+        ("@table", []),
+        ("@demo,!needy", []),
+        ("all,!@alone", []),
+        ("!*", []),
+    ],
+)
+def test_what_groups_pass_over_is_told_with_its_packages(text: str, left_out: list[str]) -> None:
+    assert passed_over(text) == {name: ["no-such-package"] for name in left_out}
 
 
 def test_a_file_may_be_selected_and_has_options(tmp_path: Path) -> None:
