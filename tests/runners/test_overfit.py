@@ -24,6 +24,7 @@ BEHIND_GATES = {
     "raiunet": "attention.*",
     "dfn": "*.weigh.*",
     "mobilenetv3-miniseg": "*.weigh.*",
+    "lraspp": "encoder.*.fc2.weight",
     # Behind a ReLU on a convolution without batch norm.
     "lednet": "*.branches.*.2.0.weight",
 }
