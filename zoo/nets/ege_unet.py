@@ -135,10 +135,8 @@ class Bridge(nn.Module):
         deeper = resize_corners(self.project(deep), like=own).chunk(len(DILATIONS), dim=1)
         parts = own.chunk(len(DILATIONS), dim=1)
         joined = [
-            group(torch.cat(each, dim=1))
-            for group, *each in zip(
-                self.groups, deeper, parts, [mask] * len(DILATIONS), strict=True
-            )
+            group(torch.cat((*quarters, mask), dim=1))
+            for group, *quarters in zip(self.groups, deeper, parts, strict=True)
         ]
         return self.fuse(torch.cat(joined, dim=1))
 
