@@ -25,6 +25,7 @@ BEHIND_GATES = {
     "raiunet": "attention.*",
     "dfn": "*.weigh.*",
     "mobilenetv3-miniseg": "*.weigh.*",
+    "lraspp": "encoder.*.fc2.weight",
     # Behind a ReLU on a convolution without batch norm.
     "lednet": "*.branches.*.2.0.weight",
     # Behind a ReLU on group normalisation, which does not open every single channel.
