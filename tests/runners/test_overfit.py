@@ -26,6 +26,10 @@ BEHIND_GATES = {
     "mobilenetv3-miniseg": "*.weigh.*",
     # Behind a ReLU on a convolution without batch norm.
     "lednet": "*.branches.*.2.0.weight",
+    "stdc1-seg": "fuse.weigh.*",
+    # A stride at 1/32 of the size, which reads one rectified pixel of each small image.
+    "ddrnet-23-slim": "deep5.shortcut.*",
+    "pidnet-s": "i5.0.shortcut.*",
 }
 
 Batch = tuple[Tensor, Tensor]
