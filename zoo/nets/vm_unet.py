@@ -231,9 +231,10 @@ class VMUNet(nn.Module):
     "and as many multiplications each for the decay and for what is written; reading the states, a "
     "matrix product of as many, is in. Trained from random weights, where the paper starts from "
     "VMamba-S on ImageNet, and with a drop rate of 0.2.",
-    published="For 256x256 and one class this network has 27,427,561 parameters, and 4.07G "
-    "multiply-adds in the layers that a counter of modules sees; 5.62G with the projections of the "
-    "scan, which are no modules of their own, and with the reading of its states.",
+    published="For 256x256 and one class this network has 27,427,561 parameters, the 27.43M that "
+    "later papers print for it, and 4.07G multiply-adds in the layers that a counter of modules "
+    "sees; 5.62G with the projections of the scan, which are no modules of their own, and with "
+    "the reading of its states.",
 )
 def vm_unet(in_channels: int, num_classes: int) -> nn.Module:
     """VM-UNet of arXiv 2402.02491: 27,427,586 parameters."""
