@@ -28,6 +28,10 @@ BEHIND_GATES = {
     "lraspp": "encoder.*.fc2.weight",
     # Behind a ReLU on a convolution without batch norm.
     "lednet": "*.branches.*.2.0.weight",
+    "stdc1-seg": "fuse.weigh.*",
+    # A stride at 1/32 of the size, which reads one rectified pixel of each small image.
+    "ddrnet-23-slim": "deep5.shortcut.*",
+    "pidnet-s": "i5.0.shortcut.*",
     # Behind a ReLU on group normalisation, which does not open every single channel.
     "segresnet": "down_layers.3.*.conv2.conv.weight",
 }
