@@ -24,8 +24,10 @@ BEHIND_GATES = {
     "raiunet": "attention.*",
     "dfn": "*.weigh.*",
     "mobilenetv3-miniseg": "*.weigh.*",
+    "manet-resnet34": "decoder.blocks.*.SE_?l.3.weight",
     # Behind a ReLU on a convolution without batch norm.
     "lednet": "*.branches.*.2.0.weight",
+    "dpt-vit-b16": "decoder.fusion_blocks.*.residual_conv_block1.conv_1.weight",
 }
 
 Batch = tuple[Tensor, Tensor]

@@ -107,6 +107,7 @@ class SwinUnet(nn.Module):
     weights="timm swin_tiny_patch4_window7_224.ms_in1k (Microsoft's, MIT); they expect images "
     "normalised by ImageNet's mean and deviation",
     divisor=32,
+    overfit_steps=80,
     notes="Written from the paper. Skip connections begin behind the encoder's blocks, as in the "
     "paper's figure; the authors' code takes the maps in front of them. Maps are padded to whole "
     "windows of 7 inside, unseen by attention. ImageNet weights of Swin-T fill the encoder, its "

@@ -16,6 +16,7 @@ positions as their images have tokens.
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -48,11 +49,11 @@ class HybridEncoder(nn.Module):
 
     def __init__(self, in_channels: int, weights: str | None) -> None:
         super().__init__()
-        from timm.layers import StdConv2dSame
+        from timm.layers.std_conv import StdConv2dSame
         from timm.models.resnetv2 import ResNetV2
         from timm.models.vision_transformer import Block
 
-        self.backbone = ResNetV2(
+        self.backbone: Any = ResNetV2(
             layers=list(STAGES),
             in_chans=in_channels,
             num_classes=0,
@@ -64,7 +65,7 @@ class HybridEncoder(nn.Module):
         self.project = nn.Conv2d(1024, DIM, 1)
         self.positions = nn.Parameter(torch.empty(1, GRID * GRID, DIM))
         self.dropout = nn.Dropout(DROPOUT)
-        norm = partial(nn.LayerNorm, eps=1e-6)
+        norm: Any = partial(nn.LayerNorm, eps=1e-6)
         self.blocks = nn.Sequential(
             *(
                 Block(DIM, HEADS, qkv_bias=True, proj_drop=DROPOUT, norm_layer=norm)

@@ -1,8 +1,8 @@
 """UPerNet on Swin-T: 58,942,140 parameters with 3 input channels and 2 classes.
 
 Papers: Xiao et al., "Unified Perceptual Parsing for Scene Understanding", arXiv 1807.10221; Liu et
-al., "Swin Transformer", arXiv 2103.14030. The decoder is that of segmentation-models-pytorch (MIT) at
-the 512 channels with which the paper of the encoder uses it; the encoder is `zoo.swin`, which
+al., "Swin Transformer", arXiv 2103.14030. The decoder is that of segmentation-models-pytorch (MIT)
+at the 512 channels with which the paper of the encoder uses it; the encoder is `zoo.swin`, which
 takes images of any size.
 """
 
