@@ -133,6 +133,7 @@ def upernet_convnext_tiny(
     "Apache-2.0); they expect images normalised by a mean and a deviation of 0.5",
     divisor=32,
     min_size=64,
+    overfit_steps=80,
     notes="segmentation-models-pytorch (MIT) with the authors' steps of 96, 192, 384 and 768 "
     "channels for ViT-B, without the classifier and the last normalisation of the ViT, which DPT "
     "never uses; smp:dpt/tu-vit_base_patch16_224 is another network, with 256, 512, 1024 and 1024. "
