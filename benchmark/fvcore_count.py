@@ -21,16 +21,16 @@ COMPUTE = frozenset(
 """Names, in fvcore's answer, of the operators whose multiply-adds are counted."""
 
 _FREE = """
-abs adaptive_avg_pool1d adaptive_max_pool2d add add_ alias amax amin argmax avg_pool1d avg_pool2d
-broadcast_tensors ceil channel_shuffle clone complex cos cumsum div div_ dropout_ elu elu_ eq erf
-exp expand_as feature_dropout feature_dropout_ fft_fftshift fft_ifftshift fill_ flip floor ge gelu
-gt hardsigmoid hardsigmoid_ hardswish hardswish_ hardtanh hardtanh_ imag leaky_relu leaky_relu_
-lift_fresh linalg_vector_norm log log_softmax lt mT max max_pool2d max_pool2d_with_indices
-max_unpool2d mean meshgrid min mish movedim mul mul_ native_channel_shuffle ne neg norm numpy_T
-pad pixel_shuffle pixel_unshuffle pow prelu real reciprocal reflection_pad2d relu6 relu6_ repeat
-replication_pad2d rsqrt rsub scatter scatter_ sigmoid sigmoid_ silu silu_ sin softmax softplus
-sqrt square std sub sub_ sum tanh tile topk unflatten upsample_bicubic2d var view_as
-view_as_complex view_as_real where
+_upsample_bicubic2d_aa abs adaptive_avg_pool1d adaptive_max_pool2d add add_ alias amax amin argmax
+avg_pool1d avg_pool2d broadcast_tensors ceil channel_shuffle clone complex cos cumsum div div_
+dropout_ elu elu_ eq erf exp expand_as feature_dropout feature_dropout_ fft_fftshift fft_ifftshift
+fill_ flip floor ge gelu gt hardsigmoid hardsigmoid_ hardswish hardswish_ hardtanh hardtanh_ imag
+leaky_relu leaky_relu_ lift_fresh linalg_vector_norm log log_softmax lt mT max max_pool2d
+max_pool2d_with_indices max_unpool2d mean meshgrid min mish movedim mul mul_
+native_channel_shuffle ne neg norm numpy_T pad pixel_shuffle pixel_unshuffle pow prelu real
+reciprocal reflection_pad2d relu6 relu6_ repeat replication_pad2d reshape_as rsqrt rsub scatter
+scatter_ sigmoid sigmoid_ silu silu_ sin softmax softplus sqrt square std sub sub_ sum tanh tile
+topk unflatten upsample_bicubic2d var view_as view_as_complex view_as_real where
 """
 FREE = frozenset(f"aten::{name}" for name in _FREE.split())
 """Operators that hold no multiply-add of these kinds: elementwise, sums, pooling, rearranging."""

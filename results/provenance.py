@@ -17,6 +17,7 @@ _PACKAGES = (
     "torch",
     "torchvision",
     "timm",
+    "monai",
     "segmentation-models-pytorch",
     "numpy",
     "scipy",

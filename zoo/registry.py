@@ -13,7 +13,7 @@ import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import metadata, util
 from pathlib import Path
@@ -48,6 +48,7 @@ class Pattern:
 
 _cards: dict[str, Card] = {}
 _patterns: dict[str, Pattern] = {}
+_aliases: dict[str, str] = {}
 _source: tuple[Source, str] = ("session", "")
 
 
@@ -89,7 +90,7 @@ def enter(name: str, builder: Builder, module: str, **card: Any) -> None:
     if not builtin:
         _import_builtin()
         _check(name, builder)
-    taken = _cards.get(name)
+    taken = _cards.get(_aliases.get(name, name))
     if taken is not None and not (taken.source == source == "session"):
         raise CovbenchError(
             f"The model name {name!r} is taken (source: {taken.source}).",
@@ -131,6 +132,18 @@ def register_pattern(prefix: str, form: str) -> Callable[[P], P]:
         return card
 
     return decorate
+
+
+def register_alias(alias: str, name: str, *, tags: Iterable[str] = ()) -> None:
+    """Give a registered network another name to be selected by; its card and its runs stay one.
+
+    Args:
+        alias: The other name: one of its own, or what an open pattern would cover.
+        name: The name on its card.
+        tags: Groups that the network joins beside those on its card.
+    """
+    _aliases[alias] = name
+    _cards[name] = replace(_cards[name], tags=_cards[name].tags | frozenset(tags))
 
 
 @contextmanager
@@ -181,9 +194,9 @@ def find(name: str) -> list[Card]:
     """The networks that a name stands for; a plug-in that is named is loaded here.
 
     Args:
-        name: A registered name, an entry point, a file of networks (`./my_net.py`, or
-            `./my_net.py:MyNet` for one of its classes or functions), or a name that an open
-            pattern covers.
+        name: A registered name or an alias of one, an entry point, a file of networks
+            (`./my_net.py`, or `./my_net.py:MyNet` for one of its classes or functions), or a name
+            that an open pattern covers.
 
     Returns:
         One card; several where a file registers several networks.
@@ -195,6 +208,7 @@ def find(name: str) -> list[Card]:
     from zoo import plugins  # it registers what it finds, so it stands above this module
 
     known = cards()
+    name = _aliases.get(name, name)
     if name in known:
         return [known[name]]
     loaded = plugins.load(name)
@@ -203,7 +217,8 @@ def find(name: str) -> list[Card]:
     for prefix, pattern in patterns().items():
         if name.startswith(prefix):
             return [pattern.card(name)]
-    raise unknown("model", name, {*known, *plugins.entry_points()}, "covbench models")
+    names = {*known, *_aliases, *plugins.entry_points()}
+    raise unknown("model", name, names, "covbench models")
 
 
 def get_card(name: str) -> Card:

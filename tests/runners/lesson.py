@@ -34,7 +34,9 @@ class Lesson:
     deaf: list[str] = field(default_factory=list)
 
 
-def teach(network: nn.Module, card: Card, images: Tensor, masks: Tensor) -> Lesson:
+def teach(
+    network: nn.Module, card: Card, images: Tensor, masks: Tensor, rate: float | None = None
+) -> Lesson:
     """Train on a batch until it is known by heart, or for as many steps as the card says.
 
     Args:
@@ -42,12 +44,13 @@ def teach(network: nn.Module, card: Card, images: Tensor, masks: Tensor) -> Less
         card: Its card.
         images: `(N, 3, H, W)`.
         masks: `(N, H, W)`, 0 and 1.
+        rate: Learning rate; None for the usual one of networks of this size.
 
     Returns:
         What it learned. Batch norms stay in training mode throughout.
     """
     large = (card.params or 0) > _LARGE
-    optimiser = torch.optim.Adam(network.parameters(), lr=2e-3 if large else 3e-3)
+    optimiser = torch.optim.Adam(network.parameters(), lr=rate or (2e-3 if large else 3e-3))
     loss_of = make_loss(LossRule())
     before = {name: each.detach().clone() for name, each in network.named_parameters()}
     heard: dict[str, Tensor] = {}
