@@ -18,7 +18,7 @@ from benchmark.trivial import trivial_rows
 from results.record import RunRecord
 from results.store import load_records
 from zoo.picture import BARS
-from zoo.registry import cards
+from zoo.registry import cards, missing_packages
 from zoo.source import source_hash
 
 STORE = Path("results/learning")
@@ -43,9 +43,11 @@ def main() -> int:
 
 
 def names() -> list[str]:
-    """Every built-in network that can be trained by itself."""
+    """Every built-in network that can be trained by itself and whose packages are here."""
     return sorted(
-        card.name for card in cards().values() if card.source == "built-in" and card.trainable
+        card.name
+        for card in cards().values()
+        if card.source == "built-in" and card.trainable and not missing_packages(card)
     )
 
 
