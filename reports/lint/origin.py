@@ -42,7 +42,13 @@ def _code(record: RunRecord) -> str:
 
 
 def _package(name: str) -> Callable[[RunRecord], str | None]:
-    return lambda record: f"{name} {record.env.packages.get(name, 'missing')}"
+    """The version of a package; a run had no use for one that was missing."""
+
+    def version(record: RunRecord) -> str | None:
+        found = record.env.packages.get(name)
+        return f"{name} {found}" if found else None
+
+    return version
 
 
 _TRAITS = (
