@@ -37,6 +37,31 @@ _LIBRARIES = {
     "timm": "timm",
     "monai": "monai",
 }
+_LICENCES = {
+    "torchvision": "BSD-3-Clause (torchvision)",
+    "segmentation_models_pytorch": "MIT (segmentation-models-pytorch)",
+    "timm": "Apache-2.0 (timm)",
+    "monai": "Apache-2.0 (MONAI)",
+}
+"""What licences the code of other people is under that networks are built of."""
+
+
+def licences(card: Card) -> tuple[str, ...]:
+    """The licences of a built-in network's code: ours, and those of the libraries it imports.
+
+    Args:
+        card: The network.
+
+    Returns:
+        Each as `MIT (segmentation-models-pytorch)`; none for a plug-in, whose author decides.
+    """
+    if card.source not in ("built-in", "pattern"):
+        return ()
+    imported = {name for path in source_files(card) for name in _imports(_read(path))}
+    return (
+        "Apache-2.0 (covbench)",
+        *(text for name, text in _LICENCES.items() if name in imported),
+    )
 
 
 def source_hash(card: Card) -> str:

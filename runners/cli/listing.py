@@ -88,6 +88,8 @@ def _params(row: Row, card: Card) -> int | None:
 
 def _model(row: Row, card: Card) -> dict[str, Any]:
     """A network for JSON."""
+    from zoo.source import licences
+
     plain = (bool, int, float, str, type(None))
     given = card.options | dict(row.options)
     return {
@@ -103,6 +105,7 @@ def _model(row: Row, card: Card) -> dict[str, Any]:
         "min_size": card.min_size,
         "batch1": card.batch1,
         "trainable": card.trainable,
+        "licence": "; ".join(licences(card)),
         "weights": card.weights,
         "options": {key: v if isinstance(v, plain) else repr(v) for key, v in given.items()},
         "notes": card.notes,
@@ -115,6 +118,7 @@ def _print_card(row: Row, card: Card) -> None:
     """All that is known of one network."""
     from zoo.registry import missing_packages
     from zoo.selection import Row
+    from zoo.source import licences
 
     size = f"multiples of {card.divisor}, " if card.divisor > 1 else ""
     padded = "; smaller and other sizes are padded and cropped back"
@@ -137,6 +141,7 @@ def _print_card(row: Row, card: Card) -> None:
             ("tags", ", ".join(sorted(card.tags))),
             ("notes", card.notes),
             ("published", card.published),
+            ("code", "; ".join(licences(card))),
             ("weights=imagenet", card.weights),
             ("released", f"{released.origin}; protocol {released.protocol}" if released else ""),
             ("needs", needs),
