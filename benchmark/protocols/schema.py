@@ -274,7 +274,8 @@ class Protocol(Section):
         is compared with `identical`, whose values are the defaults. The list is a valid
         `overrides` for `load_protocol`.
         """
-        from benchmark.protocols.load import format_value, shipped
+        from benchmark.protocols.load import shipped
+        from benchmark.settings import format_value
 
         base = (shipped(self.name) or shipped("identical") or self).model_dump(mode="json")
         return [
