@@ -59,9 +59,11 @@ class OptimRule(Section):
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
     decay: Literal["all", "weights"] = "all"
     schedule: Literal["cosine", "step"] = "cosine"
-    step_epochs: Annotated[
-        tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(as_tuple)
-    ] = (30, 60, 80)
+    step_epochs: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(as_tuple)] = (
+        30,
+        60,
+        80,
+    )
     step_factor: Annotated[float, Field(gt=0, le=1)] = 0.1
     warmup_epochs: Annotated[int, Field(ge=0, le=1000)] = 5
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1

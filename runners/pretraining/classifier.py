@@ -97,7 +97,7 @@ def check_encoder(card: Card, options: dict[str, Any], size: int) -> int:
     if "weights" not in card.options:
         raise CovbenchError(
             f"{card.name} takes no weights, so that what is trained here could not be used.",
-            f"Give its builder an option weights=None. These have one: {', '.join(pretrainable())}.",
+            f"Give its builder an option weights. These have one: {', '.join(pretrainable())}.",
         )
     if options.get("weights") is not None:
         raise CovbenchError(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ Read = Callable[[int], np.ndarray]
 
 def batches(
     steps: Iterable[np.ndarray], read: Read, labels: np.ndarray, threads: int
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Generator[tuple[Tensor, Tensor]]:
     """Pictures and labels of each step; they don't depend on the number of threads.
 
     Args:
@@ -50,5 +49,4 @@ def batches(
         while waiting:
             yield take()
     finally:
-        with suppress(RuntimeError):  # at the interpreter's end
-            pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=True, cancel_futures=True)
