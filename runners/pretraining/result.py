@@ -75,6 +75,8 @@ def read_result(folder: Path) -> PretrainResult | None:
     path = folder / RESULT
     try:
         payload = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(payload, dict):
+            raise ValueError("it is no JSON object")
         expected = payload.pop("payload_sha256", None)
         if sha256(canonical_json(payload)) != expected:
             raise ValueError("its contents don't match its SHA-256")
@@ -85,7 +87,7 @@ def read_result(folder: Path) -> PretrainResult | None:
         if not path.exists():
             return None
         raise _damaged(path, f"{error.filename} is missing") from error
-    except (ValueError, AttributeError, KeyError, OSError) as error:
+    except (ValueError, KeyError, OSError) as error:
         what = "it is no result" if isinstance(error, ValidationError) else str(error)
         raise _damaged(path, what) from error
     return found
