@@ -68,18 +68,16 @@ def pretrain(
 ) -> int:
     """Pretrain the encoders of networks by classification, as on ImageNet.
 
-    OUT/NAME/encoder.safetensors is then what `covbench run --weights` takes. What is there is not
-    trained again, so the same command continues where it was stopped.
+    OUT/NAME/encoder.safetensors is then what `covbench run --weights` takes.
+    What is there is not trained again, so the same command continues where it was stopped.
     """
     if not models:
         raise CovbenchError("Which networks?", "Give --models, such as miniseg.")
     from benchmark.pretraining import load_recipe
     from benchmark.pretraining.images import open_folder
-    from results.files import file_name
     from runners.machine import slots_and_threads
     from runners.pretraining.drive import Outcome
-    from runners.pretraining.plan import Resources, check_rows, make_plan
-    from runners.pretraining.result import RESULT
+    from runners.pretraining.plan import Resources, check_rows, make_plan, missing_rows
     from zoo.selection import select
 
     recipe = load_recipe(protocol, set_ or [])
@@ -88,7 +86,7 @@ def pretrain(
     check_rows(rows, recipe, device)
     images = open_folder(data)
     console = options.messages()
-    missing = [row for row in rows if not (out / file_name(row.label) / RESULT).exists()]
+    missing = missing_rows(rows, recipe, out)
     on_cpu = len(slots) if device == "cpu" else None
     _announce(rows, missing, images, recipe, threads, on_cpu, console, yes=yes or dry_run)
     if dry_run:

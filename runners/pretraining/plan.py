@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from benchmark.datasets.readers import read_colour
 from benchmark.pretraining import Recipe
 from benchmark.pretraining.crops import training_crop
 from benchmark.pretraining.images import ImageFolder
+from results.files import file_name
 from runners.estimate import training_seconds
 from runners.pretraining.classifier import build_classifier, check_encoder
 from runners.pretraining.job import PretrainJob, PretrainSpec
@@ -22,7 +24,7 @@ from zoo.registry import get_card
 from zoo.selection import Row
 from zoo.source import source_hash
 
-_SAMPLES = 8
+_SAMPLES = 15
 
 
 @dataclass(frozen=True)
@@ -88,41 +90,75 @@ def make_plan(
     """
     todo, done = [], []
     for row in rows:
-        card = get_card(row.name)
+        origin = get_card(row.name).origin
         job = PretrainJob(
-            spec=PretrainSpec(
-                model=row.name,
-                options=dict(row.options),
-                encoder=card.encoder or "",
-                source=source_hash(card),
-                recipe=recipe.name,
-                settings=recipe.canonical(),
-                data_hash=manifest_hash,
-            ),
+            spec=_spec(row, recipe, manifest_hash),
             recipe=recipe,
             data=images.root.resolve(),
             listing=images.listing,
             out=resources.out.resolve(),
-            plugins=(card.origin,) if card.origin else (),
+            plugins=(origin,) if origin else (),
             device=resources.device,
             threads=resources.threads,
         )
-        folder = resources.out / job.folder.name
+        folder = folder_of(row, resources.out)
         result = read_result(folder)
         there = result.spec if result is not None else read_begun(folder)
-        if there is not None and there.id != job.spec.id:
-            state = "holds" if result is not None else "has begun"
-            differs = ", ".join(job.spec.differences(there)) or "settings"
-            raise CovbenchError(
-                f"{folder} {state} another pretraining of {row.label}; there it differs in: "
-                f"{differs}.",
-                "Give another folder with --out, or delete that one.",
-            )
+        if there is not None:
+            _refuse_other(folder, there, job.spec, done=result is not None)
         if result is not None:
             done.append((folder, result))
         else:
             todo.append(job)
     return PretrainPlan(tuple(todo), tuple(done))
+
+
+def folder_of(row: Row, out: Path) -> Path:
+    """Where the encoder of a row goes."""
+    return out / file_name(row.label)
+
+
+def missing_rows(rows: Sequence[Row], recipe: Recipe, out: Path) -> list[Row]:
+    """The rows that have no result yet; what the images hold is not asked.
+
+    Raises:
+        CovbenchError: A folder holds a pretraining of another recipe or source, or a damaged one.
+    """
+    missing = []
+    for row in rows:
+        folder = folder_of(row, out)
+        result = read_result(folder)
+        there = result.spec if result is not None else read_begun(folder)
+        if there is not None:
+            same_images = _spec(row, recipe, there.data_hash)
+            _refuse_other(folder, there, same_images, done=result is not None)
+        if result is None:
+            missing.append(row)
+    return missing
+
+
+def _spec(row: Row, recipe: Recipe, data_hash: str) -> PretrainSpec:
+    card = get_card(row.name)
+    return PretrainSpec(
+        model=row.name,
+        options=dict(row.options),
+        encoder=card.encoder or "",
+        source=source_hash(card),
+        recipe=recipe.name,
+        settings=recipe.canonical(),
+        data_hash=data_hash,
+    )
+
+
+def _refuse_other(folder: Path, there: PretrainSpec, wanted: PretrainSpec, *, done: bool) -> None:
+    if there.id == wanted.id:
+        return
+    state = "holds" if done else "has begun"
+    differs = ", ".join(wanted.differences(there)) or "its options"
+    raise CovbenchError(
+        f"{folder} {state} another pretraining of {wanted.title}; there it differs in: {differs}.",
+        "Give another folder with --out, or delete that one.",
+    )
 
 
 def estimate_seconds(
@@ -141,17 +177,18 @@ def estimate_seconds(
                 get_card(row.name), dict(row.options), len(images.classes), recipe.input.size
             )
             image = torch.zeros(1, 3, recipe.input.size, recipe.input.size)
-            total += training_seconds(model, image, count, recipe.optim.batch, threads)
+        total += training_seconds(model, image, count, recipe.optim.batch, threads)
     return (total + len(rows) * count * _reading_seconds(images, recipe)) / min(slots, len(rows))
 
 
 def _reading_seconds(images: ImageFolder, recipe: Recipe) -> float:
     """Seconds that one image takes to be read, decoded and cropped on one thread."""
     names = images.train.files
-    chosen = [names[at * len(names) // _SAMPLES] for at in range(_SAMPLES)]
-    began = time.perf_counter()
-    for at, name in enumerate([names[0], *chosen]):
-        if at == 1:  # the first one loads the decoder
-            began = time.perf_counter()
+    took = []
+    for at in range(_SAMPLES):
+        began = time.perf_counter()
+        name = names[at * len(names) // _SAMPLES]
         training_crop(read_colour(images.root / name), recipe.input, recipe.run.seed, 0, 0)
-    return (time.perf_counter() - began) / _SAMPLES
+        took.append(time.perf_counter() - began)
+    # The first one loads the decoder, and a busy machine holds up some.
+    return statistics.median(took)

@@ -143,7 +143,7 @@ def _train(
 
     def progress(done: int, total: int, loss: float | None) -> None:
         epoch = -(-done * epochs // total)
-        so_far = f", top-1 {top1[-1]:.1%} before" if top1 else ""
+        so_far = f", top-1 {top1[-1]:.1%} after {len(top1)}" if top1 else ""
         report(Progress(f"epoch {epoch} of {epochs}{so_far}", done, total, loss))
 
     def validated(state: PretrainState) -> None:

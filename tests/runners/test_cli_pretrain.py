@@ -126,6 +126,9 @@ def test_from_images_to_a_network_that_starts_from_them(
     assert pretrain(photos, out, "--models", "miniseg", "--set", "seed=3") == 1
     told = capsys.readouterr().err.splitlines()[-2:]
     assert "holds another pretraining of miniseg; there it differs in: run.seed=0." in told[0]
+    other = photo_folder(tmp_path / "other", 3, 2)
+    assert pretrain(other, out, "--models", "miniseg") == 1
+    assert "there it differs in: the images." in capsys.readouterr().err
     encoder.write_bytes(b"another")
     assert pretrain(photos, out, "--models", "miniseg") == 1
     assert f"can't be trusted: {ENCODER} is not the file" in capsys.readouterr().err

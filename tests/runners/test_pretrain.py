@@ -263,7 +263,11 @@ def test_the_estimate_grows_with_epochs(
     from runners import estimate
     from runners.pretraining import plan
 
-    monkeypatch.setattr(estimate, "_measure_rates", lambda: estimate._Rates(1e10, 1e9, 1e-5))
+    def rates() -> estimate._Rates:
+        assert torch.empty(0).device == CPU  # what is timed must compute
+        return estimate._Rates(1e10, 1e9, 1e-5)
+
+    monkeypatch.setattr(estimate, "_measure_rates", rates)
     monkeypatch.setattr(plan, "_reading_seconds", lambda images, recipe: 0.01)
     monkeypatch.setattr(plan, "build_classifier", lambda *_: Classifier(Toy(), 8, 3))
 
