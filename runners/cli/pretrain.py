@@ -82,7 +82,7 @@ def pretrain(
 
     recipe = load_recipe(protocol, set_ or [])
     rows = select(models)
-    slots, device, threads = slots_and_threads(gpus, jobs or 1, threads)
+    slots, device, threads = slots_and_threads(gpus, 1 if jobs is None else jobs, threads)
     check_rows(rows, recipe, device)
     images = open_folder(data)
     console = options.messages()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from benchmark.pretraining import Recipe, load_recipe
+from benchmark.settings import format_value
 from zoo.errors import CovbenchError
 
 
@@ -65,3 +67,14 @@ def test_other_names_and_fields_are_refused(tmp_path: Path) -> None:
 def test_nesterov_needs_momentum() -> None:
     with pytest.raises(CovbenchError, match="needs momentum"):
         load_recipe("imagenet", ["nesterov=true", "momentum=0.0"])
+
+
+def test_the_page_for_users_has_every_field_and_its_value() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "pretraining.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+\.\w+)` \| `(.+?)` \|", page, re.MULTILINE)
+    settings = load_recipe("imagenet").model_dump(mode="json", exclude={"name", "description"})
+    assert dict(rows) == {
+        f"{section}.{field}": format_value(value)
+        for section, fields in settings.items()
+        for field, value in fields.items()
+    }
