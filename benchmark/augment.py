@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmark.draws import shuffled, uniform
 from benchmark.labels import IGNORE
 from benchmark.protocols import AugmentRule, Protocol
 
@@ -81,11 +82,10 @@ def plan_epoch(protocol: Protocol, seed: int, epoch: int, n_train: int) -> list[
     sizes = batch_sizes(protocol)
     plan = []
     for number in range(_passes(protocol)):
-        keys = _philox(_ORDER, seed, epoch, number).random_raw(n_train)
-        order = np.argsort(keys, kind="stable")
+        order = shuffled(_ORDER, seed, epoch, number, count=n_train)
         for step in range(steps):
             if augment.mode == "sizes" and augment.passes == "random":
-                which = int(_uniform(_SIZE, seed, epoch, step, count=1)[0] * len(sizes))
+                which = int(uniform(_SIZE, seed, epoch, step, count=1)[0] * len(sizes))
             else:
                 which = number
             indices = order[step * batch : (step + 1) * batch]
@@ -142,7 +142,7 @@ def draw_matrices(
     low, high = augment.zoom if augment.mode == "zoom" else (1.0, 1.0)
     most = augment.border_crop_px[factor_index] if augment.border_crop else 0
     for row, index in enumerate(indices):
-        u = _uniform(_VARIATION, seed, epoch, int(index), pass_index, count=8)
+        u = uniform(_VARIATION, seed, epoch, int(index), pass_index, count=8)
         scale = 1 / (low + (high - low) * u[0])
         room = abs(1 - scale)  # how far the window may move: inside the image, or around it
         cut = np.floor(u[6:8] * (most + 1)) if u[5] < augment.border_crop else np.zeros(2)
@@ -231,21 +231,6 @@ def _passes(protocol: Protocol) -> int:
     augment = protocol.augment
     sequential = augment.mode == "sizes" and augment.passes == "sequential"
     return len(augment.sizes) if sequential else 1
-
-
-def _philox(purpose: int, seed: int, *place: int) -> np.random.Philox:
-    # The lowest word of the counter runs with the draws; the others say what they are for.
-    words = [0, *place, *[0] * (3 - len(place))]
-    return np.random.Philox(key=_words([purpose, seed]), counter=_words(words))
-
-
-def _uniform(purpose: int, seed: int, *place: int, count: int) -> np.ndarray:
-    """Numbers in [0, 1) from raw bits, which no NumPy release may change."""
-    return (_philox(purpose, seed, *place).random_raw(count) >> np.uint64(11)) * 2.0**-53
-
-
-def _words(values: Sequence[int]) -> np.ndarray:
-    return np.asarray(values, dtype=np.uint64)
 
 
 def _float32(values: np.ndarray) -> Tensor:

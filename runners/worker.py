@@ -8,10 +8,12 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import torch
 
@@ -41,11 +43,49 @@ class _StopFlag:
         self.set = True
 
 
-def work(job: Job) -> None:
-    """Do one run and end the process; the entry point of a worker.
+@dataclass(frozen=True)
+class Task:
+    """What a worker process does.
 
-    Exit codes: 0 the record is there, 1 a failure is written, 75 continue me, 76 another worker
-    has this run.
+    Attributes:
+        folder: Where its files lie; one process at a time holds it.
+        device: "cpu" or "cuda".
+        gpu: Index of the GPU that it may see.
+        threads: CPU threads.
+        is_done: Whether another process has done it meanwhile.
+        do: Does it, given what receives the progress and what is asked whether to stop.
+        fail: Writes the account of a failure.
+    """
+
+    folder: Path
+    device: str
+    gpu: int | None
+    threads: int
+    is_done: Callable[[], bool]
+    do: Callable[[ProgressWriter, Callable[[], bool]], object]
+    fail: Callable[[BaseException], None]
+
+
+def work(job: Job) -> None:
+    """Do one run and end the process; the entry point of a worker."""
+    serve(
+        Task(
+            job.folder,
+            job.device,
+            job.gpu,
+            job.threads,
+            is_done=lambda: Store(job.store).read(job.spec) is not None,
+            do=lambda report, should_stop: run_one(job, report, should_stop),
+            fail=lambda error: _fail(job, error),
+        )
+    )
+
+
+def serve(task: Task) -> NoReturn:
+    """Do a task and end the process.
+
+    Exit codes: 0 the result is there, 1 a failure is written, 75 continue me, 76 another worker
+    has this task.
     """
     stop = _StopFlag()
     signal.signal(signal.SIGTERM, stop)
@@ -54,37 +94,37 @@ def work(job: Job) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     end_with_driver(INTERRUPTED)
-    if job.gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(job.gpu)
-    folder = job.folder
+    if task.gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(task.gpu)
+    folder = task.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = _lock(folder)
         if lock is None:
             os._exit(BUSY)
-        if Store(job.store).read(job.spec) is not None:  # done by another command since the plan
+        if task.is_done():  # by another command since the plan
             os._exit(0)
         sweep_temporaries(folder)
         _log_to(folder / LOG)
     except OSError as error:
-        _fail(job, error)
+        task.fail(error)
         os._exit(1)
-    code = _run(job, stop)
+    code = _run(task, stop)
     sys.stdout.flush()
     sys.stderr.flush()
     # Skips the clean-up of a forked interpreter and of libraries that may hang in it.
     os._exit(code)
 
 
-def _run(job: Job, stop: _StopFlag) -> int:
-    torch.set_num_threads(job.threads)
+def _run(task: Task, stop: _StopFlag) -> int:
+    torch.set_num_threads(task.threads)
     import cv2
 
-    cv2.setNumThreads(job.threads)
-    report = ProgressWriter(job.folder)
+    cv2.setNumThreads(task.threads)
+    report = ProgressWriter(task.folder)
     try:
-        with _gpu_lock(job, report, stop):
-            run_one(job, report, lambda: stop.set)
+        with _gpu_lock(task, report, stop):
+            task.do(report, lambda: stop.set)
         return 0
     except Interrupted:
         print(f"[{now()}] interrupted; a checkpoint is kept", flush=True)
@@ -92,13 +132,13 @@ def _run(job: Job, stop: _StopFlag) -> int:
     except BaseException as error:
         with suppress(OSError):  # the log's disk may be what is full
             traceback.print_exc()
-        _fail(job, error)
+        task.fail(error)
         return 1
 
 
-def _gpu_lock(job: Job, report: ProgressWriter, stop: _StopFlag) -> AbstractContextManager[None]:
-    """Keep `covbench profile` off the GPU of this run, and wait while it has it."""
-    if job.device != "cuda":
+def _gpu_lock(task: Task, report: ProgressWriter, stop: _StopFlag) -> AbstractContextManager[None]:
+    """Keep `covbench profile` off the GPU of this task, and wait while it has it."""
+    if task.device != "cuda":
         return nullcontext()
 
     def tell(line: str) -> None:
@@ -116,7 +156,7 @@ def _fail(job: Job, error: BaseException) -> None:
         spec=job.spec,
         attempt=job.attempt,
         status=status,
-        exception=_in_words(error)[:2000],
+        exception=in_words(error)[:2000],
         hint=hint,
         log_tail=log_tail(job.folder),
         time=now(),
@@ -125,7 +165,8 @@ def _fail(job: Job, error: BaseException) -> None:
         Store(job.store).write_failure(failure)
 
 
-def _in_words(error: BaseException) -> str:
+def in_words(error: BaseException) -> str:
+    """What a failure says of itself."""
     if isinstance(error, CovbenchError):
         return error.problem
     return f"{type(error).__name__}: {error}".strip()

@@ -14,7 +14,7 @@ import typer.main
 from benchmark.datasets.catalogue import RECIPES
 from benchmark.metrics import METRICS
 from benchmark.protocols import list_protocols
-from benchmark.protocols.load import format_value
+from benchmark.settings import format_value
 from reports.zoo_page import zoo_page
 from results.record import RunRecord
 from runners.cli import app

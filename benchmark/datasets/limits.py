@@ -21,5 +21,8 @@ MAX_GZIP_RATIO = 1100
 MAX_FILES = 100_000
 """Image files of one dataset."""
 
+MAX_CLASSIFIED_FILES = 2**24
+"""Image files of one folder of classes (the whole of ImageNet has 14 million)."""
+
 MAX_TABLE_BYTES = 2**24
 """Bytes of a table such as groups.csv."""

@@ -70,6 +70,28 @@ def read_image(path: Path, window: Window | None = None) -> Grey:
     return to_grey(values, window, path) if window else np.array(values, dtype=np.uint8)
 
 
+def read_colour(path: Path) -> Image.Image:
+    """One picture in red, green and blue, such as a photograph of ImageNet.
+
+    Args:
+        path: A PNG, JPEG or TIFF file, whatever its suffix. Grey and CMYK become colour, a palette
+            is followed, transparency is dropped.
+
+    Returns:
+        The decoded picture, of mode RGB.
+
+    Raises:
+        CovbenchError: As `read_image`, or more than 8 bits are stored.
+    """
+    with _opened(path) as picture:
+        if picture.mode.startswith(("I", "F")):
+            raise CovbenchError(
+                f"{path} stores values of mode {picture.mode}, not 8-bit colour.",
+                "Save it as an 8-bit PNG or JPEG.",
+            )
+        return picture.convert("RGB")
+
+
 def read_mask(path: Path, label_map: Mapping[int, int]) -> Grey:
     """One mask as class labels.
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from zoo.errors import CovbenchError
 
 
-def _listed(value: Any) -> Any:
+def as_tuple(value: Any) -> Any:
     """A tuple from a TOML or JSON array; one number stands for a list of one."""
     if isinstance(value, list):
         return tuple(value)
@@ -30,7 +30,7 @@ Factor = Annotated[float, Field(ge=0.1, le=10)]
 Pixels = Annotated[int, Field(ge=0, le=2048)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Side = Annotated[int, Field(ge=16, le=4096)]
-Floats = Annotated[tuple[Factor, ...], BeforeValidator(_listed)]
+Floats = Annotated[tuple[Factor, ...], BeforeValidator(as_tuple)]
 
 
 class Section(BaseModel):
@@ -70,13 +70,13 @@ class AugmentRule(Section):
     """
 
     mode: Literal["none", "zoom", "sizes"] = "zoom"
-    zoom: Annotated[tuple[Factor, Factor], BeforeValidator(_listed)] = (0.5, 1.5)
+    zoom: Annotated[tuple[Factor, Factor], BeforeValidator(as_tuple)] = (0.5, 1.5)
     sizes: Floats = ()
     passes: Literal["random", "sequential"] = "random"
     hflip: Probability = 0.5
     vflip: Probability = 0.5
     border_crop: Probability = 0.0
-    border_crop_px: Annotated[tuple[Pixels, ...], BeforeValidator(_listed)] = ()
+    border_crop_px: Annotated[tuple[Pixels, ...], BeforeValidator(as_tuple)] = ()
 
     @field_validator("zoom")
     @classmethod
@@ -128,7 +128,7 @@ class OptimRule(Section):
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
     betas: Annotated[
         tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]],
-        BeforeValidator(_listed),
+        BeforeValidator(as_tuple),
     ] = (0.9, 0.999)
     schedule: Literal["poly"] = "poly"
     power: Annotated[float, Field(ge=0, le=10)] = 0.9
@@ -168,10 +168,10 @@ class SplitRule(Section):
     draws: Annotated[int, Field(ge=1, le=1000)] = 5
     seed: Seed = 0
     run_folds: Annotated[
-        Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_listed)] | None,
+        Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(as_tuple)] | None,
         BeforeValidator(_word_for_none),
     ] = None
-    seeds: Annotated[tuple[Seed, ...], BeforeValidator(_listed)] = (0,)
+    seeds: Annotated[tuple[Seed, ...], BeforeValidator(as_tuple)] = (0,)
 
     @field_validator("run_folds", "seeds")
     @classmethod
@@ -274,7 +274,8 @@ class Protocol(Section):
         is compared with `identical`, whose values are the defaults. The list is a valid
         `overrides` for `load_protocol`.
         """
-        from benchmark.protocols.load import format_value, shipped
+        from benchmark.protocols.load import shipped
+        from benchmark.settings import format_value
 
         base = (shipped(self.name) or shipped("identical") or self).model_dump(mode="json")
         return [

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import permutations
 from typing import Any
 
-from benchmark.protocols.load import format_value
+from benchmark.settings import format_value
 from reports.lint.finding import Finding, listed
 from reports.lint.runs import Run, command, done, in_words, runs_of, usual_runs
 from reports.sentences import flat_settings

@@ -20,6 +20,7 @@ from runners.cli import (
     import_,
     listing,
     new,
+    pretrain,
     profile,
     report,
     row,
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("status")(status.status)
+app.command("pretrain")(pretrain.pretrain)
 app.command("evaluate")(evaluate.evaluate)
 app.command("profile")(profile.profile)
 app.command("report")(report.report)

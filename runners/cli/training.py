@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from runners.drive import Outcome
     from runners.plan import Plan
 
-_HOURS_WITHOUT_ASKING = 1.0
+HOURS_WITHOUT_ASKING = 1.0
 
 
 def _tidy(plan: Plan, out: Path) -> None:
@@ -47,7 +49,7 @@ def announce(plan: Plan, slots: int, console: Console, *, yes: bool, on_gpu: boo
     seconds = estimate_seconds(todo, slots)
     about = f"about {duration(seconds)}" if seconds is not None else "no estimate on a GPU"
     console.print("; ".join([*parts, about]) + ".", highlight=False, soft_wrap=True)
-    if seconds is not None and seconds > _HOURS_WITHOUT_ASKING * 3600 and not (yes or on_gpu):
+    if seconds is not None and seconds > HOURS_WITHOUT_ASKING * 3600 and not (yes or on_gpu):
         raise CovbenchError(
             f"These runs take about {duration(seconds)} on this machine, which has no GPU.",
             "Try --protocol smoke first, choose fewer --models or --folds, or add --yes.",
@@ -66,22 +68,29 @@ def train_missing(
     _tidy(plan, store.root)
     if not plan.todo:
         return Outcome()
-    stopping = False
+    with stopping(console) as should_stop:
+        executor = LocalExecutor(slots, preload_for(job.spec.model for job in plan.todo))
+        with Display(len(plan.todo), console) as display:
+            return drive(
+                plan, executor, store, display, fail_fast=fail_fast, should_stop=should_stop
+            )
+
+
+@contextmanager
+def stopping(console: Console) -> Iterator[Callable[[], bool]]:
+    """What says whether a signal has asked this command to stop; a second one ends it at once."""
+    asked = False
 
     def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal stopping
-        if stopping:  # a second Ctrl-C: at once, workers end with this process
+        nonlocal asked
+        if asked:  # a second Ctrl-C: at once, workers end with this process
             os._exit(130)
-        stopping = True
+        asked = True
         console.print("Stopping: runs in progress write a checkpoint ...", highlight=False)
 
     before = {number: signal.signal(number, stop) for number in _STOP_SIGNALS}
     try:
-        executor = LocalExecutor(slots, preload_for(job.spec.model for job in plan.todo))
-        with Display(len(plan.todo), console) as display:
-            return drive(
-                plan, executor, store, display, fail_fast=fail_fast, should_stop=lambda: stopping
-            )
+        yield lambda: asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -4,9 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 from runners.job import Job
+
+
+class Identified(Protocol):
+    """What says which work it is."""
+
+    @property
+    def id(self) -> str:
+        """Its identity."""
+
+    @property
+    def title(self) -> str:
+        """It in a few words."""
+
+
+class Work(Protocol):
+    """What a worker process does: a run, or another job of the same form."""
+
+    @property
+    def spec(self) -> Identified:
+        """What is to be done."""
+
+    def model_copy(self, *, update: dict[str, Any]) -> Self:
+        """The same with other fields, such as the GPU of a slot."""
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
+from typing import Any
 
-from runners.executors.base import RunState
-from runners.job import BUSY, INTERRUPTED, Job
+from runners.executors.base import RunState, Work
+from runners.job import BUSY, INTERRUPTED
 from runners.server import exit_in_words, server_context, start_server
 from runners.worker import work
 
@@ -21,7 +22,7 @@ _BUSY_RETRY_SECONDS = 2.0
 
 @dataclass
 class _Running:
-    job: Job
+    job: Work
     process: BaseProcess
     slot: int
 
@@ -35,18 +36,25 @@ class LocalExecutor:
     Args:
         slots: The GPU index of each slot, None for a slot on the CPU.
         preload: Further modules that the server imports before the first fork.
+        entry: What a worker does with its job; it must be importable.
     """
 
-    def __init__(self, slots: Sequence[int | None], preload: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        slots: Sequence[int | None],
+        preload: Iterable[str] = (),
+        entry: Callable[[Any], None] = work,
+    ) -> None:
+        self._entry = entry
         self._context = server_context(["runners.worker", *preload])
         self._slots = dict(enumerate(slots))
         self._free = deque(self._slots)
-        self._queue: deque[Job] = deque()
+        self._queue: deque[Work] = deque()
         self._running: dict[str, _Running] = {}
         self._gone: dict[str, RunState] = {}
         self._not_before: dict[str, float] = {}
 
-    def submit(self, jobs: Sequence[Job]) -> None:
+    def submit(self, jobs: Sequence[Work]) -> None:
         """Queue runs; one that is queued or running already is left as it is."""
         known = {job.spec.id for job in self._queue} | self._running.keys()
         for job in jobs:
@@ -100,7 +108,7 @@ class LocalExecutor:
         self._running.clear()
 
     def _fill(self) -> None:
-        waiting: deque[Job] = deque()
+        waiting: deque[Work] = deque()
         while self._free and self._queue:
             job = self._queue.popleft()
             if time.monotonic() < self._not_before.get(job.spec.id, 0.0):
@@ -110,7 +118,7 @@ class LocalExecutor:
             gpu = self._slots[slot]
             start_server()
             process = self._context.Process(
-                target=work, args=(job.model_copy(update={"gpu": gpu}),), name=job.spec.title
+                target=self._entry, args=(job.model_copy(update={"gpu": gpu}),), name=job.spec.title
             )
             process.start()
             self._running[job.spec.id] = _Running(job, process, slot)

@@ -1,0 +1,1 @@
+"""Pretraining of encoders on a folder of images by class."""
