@@ -11,6 +11,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from benchmark.datasets import open_dataset
 from benchmark.protocols import load_protocol
@@ -22,11 +23,15 @@ from zoo.registry import cards, missing_packages
 from zoo.source import source_hash
 
 STORE = Path("results/learning")
-STEPS = {False: (240, 1200), True: (120, 240)}
-"""Steps of the first training and of the longer one, for small and for large networks."""
+Size = Literal["small", "large", "huge"]
+STEPS: dict[Size, tuple[int, int]] = {"small": (240, 1200), "large": (120, 240), "huge": (60, 120)}
+"""Steps of the first training and of the longer one."""
 
 LARGE = 100_000_000_000
 """Multiply-adds at 512x512 from which a network is large."""
+
+HUGE = ("nnunet", "nnunet-residual", "vm-unet")
+"""They take seconds a step: nnU-Net pads slices to 256x256, VM-UNet scans in plain PyTorch."""
 
 SETTINGS = ("class_weights=miniseg", "keep=none")
 METRIC = "dice_slice"
@@ -53,11 +58,17 @@ def names() -> list[str]:
 
 def train(models: list[str], stage: int) -> None:
     """Run networks for the steps of the first (0) or the longer training (1)."""
-    known = cards()
-    for large, steps in STEPS.items():
-        chosen = [name for name in models if ((known[name].macs or 0) >= LARGE) == large]
+    for size, steps in STEPS.items():
+        chosen = [name for name in models if size_of(name) == size]
         if chosen:
             _run(chosen, steps[stage])
+
+
+def size_of(name: str) -> Size:
+    """How many steps a network gets."""
+    if name in HUGE:
+        return "huge"
+    return "large" if (cards()[name].macs or 0) >= LARGE else "small"
 
 
 def _run(models: list[str], steps: int) -> None:
@@ -132,17 +143,17 @@ def page(best: dict[str, RunRecord]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     weak = [record.spec.model for record in best.values() if not learned(record)]
     said = ", ".join(f"`{name}`" for name in sorted(weak)) or "none"
-    (first, longer), (first_large, longer_large) = STEPS[False], STEPS[True]
+    huge = ", ".join(f"`{name}`" for name in HUGE)
     return PAGE.format(
         trivial=100 * best_trivial(),
         count=len(best),
         weak=said,
         lines="\n".join(lines),
-        first=first,
-        longer=longer,
-        first_large=first_large,
-        longer_large=longer_large,
+        small_steps=STEPS["small"],
+        large_steps=STEPS["large"],
+        huge_steps=STEPS["huge"],
         large=LARGE // 10**9,
+        huge=huge,
     )
 
 
@@ -150,9 +161,10 @@ PAGE = """# Every network learns
 
 What `make learn` found: each built-in network trained on the phantom (fold 1, seed 0, the protocol
 smoke with `class_weights=miniseg` and more steps) from random weights, and scored on the slices of
-patients that it never saw. A network has {first} steps; one that does not beat the best trivial
+patients that it never saw. A network has {small_steps[0]} steps; one that does not beat the best trivial
 predictor, a grey-value threshold with a mean Dice of {trivial:.2f} %, is trained again for
-{longer}. Above {large} GMACs it is {first_large} and {longer_large} steps (some had more at first).
+{small_steps[1]}. Above {large} GMACs it is {large_steps[0]} and {large_steps[1]} steps (some had more at first), of
+{huge}, whose steps take seconds, {huge_steps[0]} and {huge_steps[1]}.
 The records are beside this page; a network is trained again only where its source changed. It says
 that a network is wired well enough to learn, and ranks nothing.
 

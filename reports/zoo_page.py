@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from results.published import published_table
+from results.machines import newest_profile
+from results.published import published_names, published_table
 from zoo.cards import Card
 from zoo.picture import BARS, picture
 from zoo.registry import cards
@@ -30,10 +31,17 @@ every row comes out to the last digit, from the network or from the part of it t
 (`tests/zoo/test_table3.py`).
 """
 
+MODERN = "modern"
+"""The tag of networks that stand in no table of the two papers."""
+_BESIDE = ("miniseg", "unet")
+_PROFILE = "epyc-1-thread-modern"
+"""The newest profile of this name gives the latencies of networks of today."""
+
 _GROUPS = (
     ("MiniSeg, Table III", ("miniseg-table3",)),
     ("MiniSeg, Tables I and II: ablations", ("miniseg-table1", "miniseg-table2")),
     ("CHS-Net, Tables 3 to 5", ("chsnet-table3", "chsnet-table4", "chsnet-table5")),
+    ("Networks of today", (MODERN,)),
     ("Beside the tables", ()),
 )
 
@@ -47,7 +55,10 @@ def zoo_page() -> str:
         for card in found:
             del left[card.name]
         if found:
-            parts += [f"## {title}\n", _table(_ordered(found, tables)), _remarks(found)]
+            parts += [f"## {title}\n", _table(_ordered(found, tables))]
+            if tables == (MODERN,):
+                parts.append(_latencies([card.name for card in found]))
+            parts.append(_remarks(found))
     return "\n".join(parts)
 
 
@@ -56,6 +67,7 @@ def _ordered(found: list[Card], tables: tuple[str, ...]) -> list[Card]:
     places = [
         f"{name}/{method}"
         for name in tables
+        if name in published_names()
         for row in published_table(name).rows
         if (method := row.get("method", row.get("model")))
     ]
@@ -65,6 +77,42 @@ def _ordered(found: list[Card], tables: tuple[str, ...]) -> list[Card]:
         return (min(own, default=len(places)), card.name)
 
     return sorted(found, key=place)
+
+
+def _latencies(modern: list[str]) -> str:
+    """Networks of today beside MiniSeg and U-Net, fastest first, as a machine measured them."""
+    profile = newest_profile(_PROFILE)
+    assert profile is not None, f"results/machines has no {_PROFILE}"
+    timed = [
+        (network, timing)
+        for network in profile.networks
+        if network.name in (*modern, *_BESIDE) and (timing := network.timing("latency"))
+    ]
+    lines = [
+        ("network", "parameters", "GMACs", "latency (ms)", "× miniseg", "flags"),
+        ("---", "---:", "---:", "---:", "---:", "---"),
+    ]
+    for network, timing in sorted(timed, key=lambda pair: pair[1].latency_ms):
+        cost = network.cost
+        assert cost is not None, "what was timed was counted first"
+        name = f"`{network.name}`"
+        relative = 1.0 if network.name == profile.reference else timing.relative
+        lines.append(
+            (
+                f"**{name}**" if network.name in _BESIDE else name,
+                f"{cost.params:,}",
+                f"{(cost.headline or 0) / 1e9:.2f}",
+                f"{timing.latency_ms:,.1f}",
+                f"{relative:.2f}" if relative else "–",
+                ", ".join(timing.flags) or "–",
+            )
+        )
+    told = (
+        f"Beside MiniSeg and U-Net: median time of one 3x512x512 image on {profile.env.cpu}, one "
+        f"thread, fp32, {profile.rounds} round(s), {profile.created[:10]} "
+        "(`results/machines/README.md` has the command). Operations as fvcore counts them."
+    )
+    return "\n".join([told, "", *(f"| {' | '.join(line)} |" for line in lines)]) + "\n"
 
 
 def _table(found: Iterable[Card]) -> str:

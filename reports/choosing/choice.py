@@ -159,8 +159,8 @@ def _sentences(choice: Choice) -> list[str]:
         else f"All networks, by {metric.title}; no limit was given.",
         f"{metric.title}: {_AVERAGES[metric.aggregation]}, averaged over runs"
         + (
-            f", with the 95 % interval over {resampled.n} {UNITS[resampled.unit]}; rank of all: by "
-            f"all images, among the {len(resampled.rows)} networks that have every run."
+            f", with the 95 % interval over {resampled.n} {UNITS[resampled.unit]}; rank of all: "
+            f"among the {len(resampled.rows)} networks that have every run."
             if resampled
             else "; there are no per-image scores to make intervals of."
         ),

@@ -53,7 +53,7 @@ function part(title, ...children) {
 }
 
 function scoreTable(scores) {
-  const heads = ["Score", "Mean of runs", "All folds together, 95 % interval"];
+  const heads = ["Score", "Mean of runs", "With its 95 % interval"];
   return simpleTable(heads, scores.map(([title, value, interval]) => [title, value, interval || "–"]));
 }
 
