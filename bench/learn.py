@@ -161,10 +161,11 @@ PAGE = """# Every network learns
 
 What `make learn` found: each built-in network trained on the phantom (fold 1, seed 0, the protocol
 smoke with `class_weights=miniseg` and more steps) from random weights, and scored on the slices of
-patients that it never saw. A network has {small_steps[0]} steps; one that does not beat the best trivial
-predictor, a grey-value threshold with a mean Dice of {trivial:.2f} %, is trained again for
-{small_steps[1]}. Above {large} GMACs it is {large_steps[0]} and {large_steps[1]} steps (some had more at first), of
-{huge}, whose steps take seconds, {huge_steps[0]} and {huge_steps[1]}.
+patients that it never saw. A network has {small_steps[0]} steps; one that does not beat the best
+trivial predictor, a grey-value threshold with a mean Dice of {trivial:.2f} %, is trained again for
+{small_steps[1]}. Above {large} GMACs it is {large_steps[0]} and {large_steps[1]} steps (some had
+more at first), of {huge}, whose steps take seconds, {huge_steps[0]} and
+{huge_steps[1]}.
 The records are beside this page; a network is trained again only where its source changed. It says
 that a network is wired well enough to learn, and ranks nothing.
 
