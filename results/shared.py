@@ -40,8 +40,8 @@ def opened(store: Path) -> Iterator[Path]:
         names = ", ".join(shipped_stores()) or "none"
         raise CovbenchError(
             f"There is no folder {store}.",
-            "Give the folder of a `covbench run`, a file of `covbench export`, or a store that "
-            f"covbench ships: {names}.",
+            "Give with --from the folder of a `covbench run`, a file of `covbench export`, or a "
+            f"store that covbench ships: {names}.",
         )
     with tempfile.TemporaryDirectory(prefix="covbench-") as folder:
         root = Path(folder) / store.stem

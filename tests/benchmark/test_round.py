@@ -22,7 +22,7 @@ WAYS: tuple[Way, ...] = ("latency", "end-to-end", "single", "batch-30", "through
 
 
 class Waiter(nn.Conv2d):
-    """Takes 5 ms, however many images there are: each larger batch is worth it."""
+    """Takes 10 ms, however many images there are: each larger batch is worth it."""
 
     most = 1000
 
@@ -33,7 +33,7 @@ class Waiter(nn.Conv2d):
         if image.device.type != "meta":
             if len(image) > self.most:
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            time.sleep(0.005)
+            time.sleep(0.01)
         return super().forward(image)
 
 
@@ -63,7 +63,7 @@ def test_all_ways_of_a_cpu() -> None:
         "batch-30": 30,
         "throughput": 8,
     }
-    assert all(min(times) >= 0.005 for times in result.times.values())
+    assert all(min(times) >= 0.01 for times in result.times.values())
     assert len(result.times["single"]) == 89
     assert [point.batch for point in result.curve] == [1, 2, 4, 8]
     # 3 inputs and 2 outputs of 64 pixels and 4 bytes, and 8 weights: bound by memory

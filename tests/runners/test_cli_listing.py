@@ -33,6 +33,7 @@ KEYS = {
     "batch1",
     "trainable",
     "weights",
+    "licence",
     "options",
     "notes",
     "published",
@@ -133,7 +134,7 @@ def test_plugins_are_listed_without_being_imported(
 
 
 def test_a_file_of_networks_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "own.py"
+    file = tmp_path / "listed.py"
     file.write_text(
         "from torch import nn\n"
         "class Own(nn.Conv2d):\n"
@@ -141,7 +142,7 @@ def test_a_file_of_networks_is_counted(tmp_path: Path, capsys: pytest.CaptureFix
         "        super().__init__(in_channels, num_classes, 1)\n"
     )
     (found,) = items(capsys, "models", str(file))
-    assert (found["name"], found["params"], found["source"]) == ("own", 8, "file")
+    assert (found["name"], found["params"], found["source"]) == ("listed", 8, "file")
 
 
 def test_a_network_that_cannot_be_built_is_still_listed(

@@ -16,7 +16,7 @@ OWN = (
     TINY
     + """
 
-@register_model("mine")
+@register_model("row-mine")
 def mine(in_channels, num_classes):
     return Tiny(in_channels, num_classes)
 """
@@ -26,12 +26,12 @@ OTHERS = (
     TINY
     + """
 
-@register_model("first")
+@register_model("row-first")
 def first(in_channels, num_classes):
     return Tiny(in_channels, num_classes, 6)
 
 
-@register_model("second")
+@register_model("row-second")
 def second(in_channels, num_classes):
     return Tiny(in_channels, num_classes, 8)
 """
@@ -66,7 +66,7 @@ def test_only_ones_own_network_is_trained_on_the_same_folds_and_seeds(
     assert "4 runs: 0 done, 4 to do" in shown.err
     records = load_records(tmp_path / "own")
     assert {(r.spec.row, r.spec.fold, r.spec.seed) for r in records} == {
-        ("mine", fold, seed) for fold in (1, 2) for seed in (0, 1)
+        ("row-mine", fold, seed) for fold in (1, 2) for seed in (0, 1)
     }
     assert {path: path.read_bytes() for path in beside.rglob("record.json")} == before
     assert {r.spec.settings["optim"]["max_steps"] for r in records} == {2}
@@ -74,17 +74,17 @@ def test_only_ones_own_network_is_trained_on_the_same_folds_and_seeds(
     items = json.loads(shown.out)
     title = "phantom, protocol smoke with optim.max_steps=2"
     board = [item for item in items if item["table"] == title]
-    assert {"mine", "first", "second"} < {item["name"] for item in board}
+    assert {"row-mine", "row-first", "row-second"} < {item["name"] for item in board}
     tests = [item for item in items if "p_holm" in item]
-    assert {item["name"] for item in tests} == {"mine", "first", "second"}
+    assert {item["name"] for item in tests} == {"row-mine", "row-first", "row-second"}
     (rank, told) = items[0]["sentences"]
-    assert rank.startswith("mine is number ") and " of 3 by mean Dice" in rank
+    assert rank.startswith("row-mine is number ") and " of 3 by mean Dice" in rank
     assert "Holm's correction for 2 comparisons" in told
 
     written = {path.name for path in (tmp_path / "row").iterdir()}
     assert {"leaderboard.tex", "statistics.md", "row.tex", "row.md", "accuracy.pdf"} <= written
     line = (tmp_path / "row" / "row.tex").read_text()
-    assert "{mine}" in line
+    assert "{row-mine}" in line
     assert line.strip() in (tmp_path / "row" / "leaderboard.tex").read_text()
 
     # The same command trains nothing, beside an exported file too.
