@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from results.machines import newest_profile
+from results.machines import MachineProfile, newest_profile
 from results.published import published_names, published_table
 from zoo.cards import Card
 from zoo.picture import BARS, picture
@@ -56,8 +56,8 @@ def zoo_page() -> str:
             del left[card.name]
         if found:
             parts += [f"## {title}\n", _table(_ordered(found, tables))]
-            if tables == (MODERN,):
-                parts.append(_latencies([card.name for card in found]))
+            if tables == (MODERN,) and (profile := newest_profile(_PROFILE)):
+                parts.append(_latencies(profile, [card.name for card in found]))
             parts.append(_remarks(found))
     return "\n".join(parts)
 
@@ -79,10 +79,8 @@ def _ordered(found: list[Card], tables: tuple[str, ...]) -> list[Card]:
     return sorted(found, key=place)
 
 
-def _latencies(modern: list[str]) -> str:
+def _latencies(profile: MachineProfile, modern: list[str]) -> str:
     """Networks of today beside MiniSeg and U-Net, fastest first, as a machine measured them."""
-    profile = newest_profile(_PROFILE)
-    assert profile is not None, f"results/machines has no {_PROFILE}"
     timed = [
         (network, timing)
         for network in profile.networks
