@@ -148,7 +148,7 @@ def choose(
         raise CovbenchError(
             f"{speed[0].option} needs measured speeds, and no machine is named.",
             f"Name one with --machine: {', '.join(machine_names())}; or measure this one with "
-            "`covbench profile all --to FOLDER` and give its profile.json.",
+            "`covbench profile --models all --to FOLDER` and give its profile.json.",
         )
     found = [
         _candidate(subject, entry, metric, limits, profile) for entry in subject.comparison.entries

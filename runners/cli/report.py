@@ -101,7 +101,8 @@ def report(
         )
     else:
         options.print_tables(written.tables)
-    names = ", ".join(dict.fromkeys(path.stem for path in written.paths if path.parent == to))
+    own = [path.stem for path in written.paths if path.parent == to]
+    names = ", ".join(dict.fromkeys(name for name in own if not name.endswith(".trace")))
     inside = sum(path.parent != to for path in written.paths)
     more = f"; {inside} files in {to / 'figures'}" if inside else ""
     options.messages().print(f"Written into {to}: {names}{more}", highlight=False, soft_wrap=True)
