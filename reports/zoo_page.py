@@ -93,11 +93,10 @@ def _latencies(profile: MachineProfile, modern: list[str]) -> str:
     for network, timing in sorted(timed, key=lambda pair: pair[1].latency_ms):
         cost = network.cost
         assert cost is not None, "what was timed was counted first"
-        name = f"`{network.name}`"
         relative = 1.0 if network.name == profile.reference else timing.relative
         lines.append(
             (
-                f"**{name}**" if network.name in _BESIDE else name,
+                f"`{network.name}`",
                 f"{cost.params:,}",
                 f"{(cost.headline or 0) / 1e9:.2f}",
                 f"{timing.latency_ms:,.1f}",
