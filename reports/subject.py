@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from results.cases import Cases, read_cases
 from results.machines import MachineProfile
 from results.record import Failure, RunRecord
 from results.store import Damaged, Store
+from zoo.errors import CovbenchError, unknown
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +129,47 @@ def _subjects(
         replace(each, mark=each.comparison.key[:8]) if names[each.name] > 1 else each
         for each in found
     )
+
+
+def one_subject(
+    subjects: Sequence[Subject], root: Path, data: str | None, protocol: str | None
+) -> Subject:
+    """The one comparison of a store that is meant.
+
+    Args:
+        subjects: All of them.
+        root: The folder of the store, for errors.
+        data: Name of the dataset.
+        protocol: Name of the protocol, with its changes or without.
+
+    Raises:
+        CovbenchError: There is none, or there are several.
+    """
+    found = [each for each in subjects if each.comparison.records]
+    if not found:
+        raise CovbenchError(
+            f"There are no finished runs below {root}.", "Start some: covbench run --out FOLDER"
+        )
+    datasets = sorted({each.comparison.spec.dataset for each in found})
+    if data is not None and data not in datasets:
+        raise unknown("dataset", data, datasets, ", ".join(datasets))
+    found = [each for each in found if data in (None, each.comparison.spec.dataset)]
+    protocols = {each.analysis.place.protocol for each in found}
+    if protocol is not None:
+        found = [
+            each
+            for each in found
+            if protocol in (each.comparison.spec.protocol, each.analysis.place.protocol)
+        ]
+        if not found:
+            raise unknown("protocol", protocol, protocols, ", ".join(sorted(protocols)))
+    if len(found) > 1:
+        places = dict.fromkeys(str(each.analysis.place) for each in found)
+        raise CovbenchError(
+            f"There are several comparisons below {root}: {'; '.join(places)}.",
+            "Choose one with --data and --protocol; a changed protocol is named with its changes.",
+        )
+    return found[0]
 
 
 def slug(text: str) -> str:

@@ -13,6 +13,7 @@ from reports.frame import Over, summarise, tidy
 from reports.tables.layout import Layout, LayoutColumn
 from reports.tables.table import Cell, Column
 from results.machines import MachineProfile
+from zoo.errors import unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +22,19 @@ Spread = Literal["runs", "seeds", "folds", "interval", "none"]
 SPREADS: tuple[Spread, ...] = ("runs", "seeds", "folds", "interval", "none")
 """What stands beside a mean: the deviation over all runs, over seeds, over folds, the 95 % interval
 over patients, or nothing."""
+
+
+def spread_named(word: str) -> Spread:
+    """What a user calls what stands beside a mean.
+
+    Raises:
+        CovbenchError: There is no such word.
+    """
+    for each in SPREADS:
+        if each == word:
+            return each
+    raise unknown("spread", word, SPREADS, ", ".join(SPREADS))
+
 
 TICKS = {"yes": "✓", "no": ""}
 """How a published yes or no is shown."""

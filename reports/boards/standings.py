@@ -14,7 +14,8 @@ from reports.comparison import Comparison, compare
 from reports.frame import summarise
 from reports.subject import slug
 from reports.tables.layout import GENERAL, load_layout
-from reports.tables.table import Column, Row, Table, rounded
+from reports.tables.shown import rounded
+from reports.tables.table import Column, Row, Table
 from reports.trivial import TrivialFrames, trivial_frames
 from results.record import Failure, RunRecord
 

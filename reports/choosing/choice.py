@@ -15,7 +15,8 @@ from reports.profiles.caption import how_timed, image, where_and_when
 from reports.profiles.tables import decimals
 from reports.sentences import UNITS, Shown
 from reports.subject import Subject, slug
-from reports.tables.table import Cell, Column, Row, Table, rounded
+from reports.tables.shown import rounded
+from reports.tables.table import Cell, Column, Row, Table
 
 _NEAREST = 3
 """Networks that are named where none meets the limits."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmark.metrics import METRICS, Metric
 from reports.choosing.limits import SPEEDS, UNMEASURED, Limit
-from reports.chosen import Place
 from reports.comparison import Entry
 from reports.frame import summarise, tidy
 from reports.profiles.pareto import front
@@ -17,7 +15,7 @@ from reports.sides import metric_named
 from reports.subject import Subject
 from reports.tables.table import Cell
 from results.machines import MachineProfile, ProfiledNetwork, machine_names
-from zoo.errors import CovbenchError, unknown
+from zoo.errors import CovbenchError
 from zoo.selection import Row as Network
 
 _SAME = 0.01
@@ -33,51 +31,6 @@ def by_named(word: str) -> Metric:
     pooled = {each.key: each for each in METRICS.values() if each.aggregation == "pooled"}
     pooled["miou"] = pooled["miou_pooled"]  # it is pooled or nothing
     return pooled[word] if word in pooled else metric_named(word)
-
-
-def one_subject(
-    subjects: Sequence[Subject], root: Path, data: str | None, protocol: str | None
-) -> Subject:
-    """The one comparison of a store that is meant.
-
-    Args:
-        subjects: All of them.
-        root: The folder of the store, for errors.
-        data: Name of the dataset.
-        protocol: Name of the protocol, with its changes or without.
-
-    Raises:
-        CovbenchError: There is none, or there are several.
-    """
-    found = [each for each in subjects if each.comparison.records]
-    if not found:
-        raise CovbenchError(
-            f"There are no finished runs below {root}.", "Start some: covbench run --out FOLDER"
-        )
-    datasets = sorted({each.comparison.spec.dataset for each in found})
-    if data is not None and data not in datasets:
-        raise unknown("dataset", data, datasets, ", ".join(datasets))
-    found = [each for each in found if data in (None, each.comparison.spec.dataset)]
-    protocols = {_place(each).protocol for each in found}
-    if protocol is not None:
-        found = [
-            each
-            for each in found
-            if protocol in (each.comparison.spec.protocol, _place(each).protocol)
-        ]
-        if not found:
-            raise unknown("protocol", protocol, protocols, ", ".join(sorted(protocols)))
-    if len(found) > 1:
-        places = dict.fromkeys(str(_place(each)) for each in found)
-        raise CovbenchError(
-            f"There are several comparisons below {root}: {'; '.join(places)}.",
-            "Choose one with --data and --protocol; a changed protocol is named with its changes.",
-        )
-    return found[0]
-
-
-def _place(subject: Subject) -> Place:
-    return Place(subject.comparison, subject.analysis.place.cases)
 
 
 @dataclass(frozen=True)
@@ -155,7 +108,7 @@ def choose(
     ]
     if all(each.score.number is None for each in found):
         raise CovbenchError(
-            f"No run on {_place(subject)} has a {metric.key}.",
+            f"No run on {subject.analysis.place} has a {metric.key}.",
             "Sort by another score: --by dice, miou, hd95_px, dice_slice, ...",
         )
     chosen = sorted((each for each in found if not each.fails), key=_order(metric))

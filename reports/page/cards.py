@@ -13,7 +13,8 @@ from reports.page.images import Pictures, examples
 from reports.profiles.caption import COUNTERS
 from reports.sentences import UNITS
 from reports.subject import Subject
-from reports.tables.table import Row, Table, show
+from reports.tables.shown import show
+from reports.tables.table import Row, Table
 from results.cases import Cases
 from results.record import RunRecord
 from results.spec import canonical_json

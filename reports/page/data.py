@@ -12,7 +12,8 @@ from reports.page.pairs import pairs_data
 from reports.page.text import without_paths
 from reports.profiles.pareto import front
 from reports.subject import Holdings, Subject
-from reports.tables.table import Cell, Column, Row, Table, marks, show
+from reports.tables.shown import marks, show
+from reports.tables.table import Cell, Column, Row, Table
 from results.spec import canonical_json
 
 _SIZE = Column("", "", style="size")

@@ -9,7 +9,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from benchmark.layers import Layer
-from reports.tables.table import Cell, Column, show
+from reports.tables.shown import show
+from reports.tables.table import Cell, Column
 
 if TYPE_CHECKING:
     from rich.tree import Tree

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from reports.tables.table import Line, Mark, Table, lines, one_line
+from reports.tables.shown import Line, lines, one_line
+from reports.tables.table import Mark, Table
 
 _STYLE = """\
 :root { color-scheme: light dark; }

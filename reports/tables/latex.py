@@ -6,7 +6,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from reports.tables.table import Column, Line, Mark, Table, lines
+from reports.tables.shown import Line, lines
+from reports.tables.table import Column, Mark, Table
 
 _LONG = 40
 """Rows beyond which a table would not fit a page, and is broken over several."""

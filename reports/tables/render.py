@@ -10,7 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from reports.tables.table import Cell, Mark, Table, lines, one_line
+from reports.tables.shown import lines, one_line
+from reports.tables.table import Cell, Mark, Table
 
 if TYPE_CHECKING:
     import rich.table

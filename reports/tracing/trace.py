@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from benchmark.metrics import METRICS
 from reports.tables.files import TABLE_FORMATS
-from reports.tables.table import Cell, Column, Table, show
+from reports.tables.shown import show
+from reports.tables.table import Cell, Column, Table
 from results.files import sha256_file, write_atomically
 from results.provenance import covbench_version
 from results.record import RunRecord

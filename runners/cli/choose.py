@@ -34,29 +34,18 @@ def choose(
     by: Annotated[
         str, typer.Option(help="What they are sorted by: dice, miou, hd95_px, dice_slice, ...")
     ] = "dice",
-    machine: Annotated[
-        str | None,
-        typer.Option(
-            help="Where speeds come from: a profile's .json, or a machine that ships here.",
-            show_default=False,
-        ),
-    ] = None,
+    machine: options.Machine = None,
     from_: options.From = Path("runs"),
-    data: Annotated[
-        str | None, typer.Option("--data", "-d", help="Which dataset, where there are several.")
-    ] = None,
-    protocol: Annotated[
-        str | None,
-        typer.Option("--protocol", "-p", help="Which protocol, where there are several."),
-    ] = None,
+    data: options.WhichData = None,
+    protocol: options.WhichProtocol = None,
     as_json: options.Json = False,
 ) -> int:
     """Show the networks that are small, cheap and fast enough, best first, and the Pareto front."""
     from reports.choosing.choice import choice_objects, choice_table
-    from reports.choosing.choose import by_named, one_subject
+    from reports.choosing.choose import by_named
     from reports.choosing.choose import choose as chosen_of
     from reports.choosing.limits import limits_of
-    from reports.subject import read_holdings
+    from reports.subject import one_subject, read_holdings
     from results.machines import find_profile
     from results.shared import opened
 

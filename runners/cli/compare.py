@@ -36,13 +36,8 @@ def compare(
         str,
         typer.Option(help="What is compared: dice, hd95_px (means of patients), dice_slice, ..."),
     ] = "dice",
-    data: Annotated[
-        str | None, typer.Option("--data", "-d", help="Which dataset, where there are several.")
-    ] = None,
-    protocol: Annotated[
-        str | None,
-        typer.Option("--protocol", "-p", help="Which protocol, where there are several."),
-    ] = None,
+    data: options.WhichData = None,
+    protocol: options.WhichProtocol = None,
     protocols: Annotated[
         str | None,
         typer.Option(
@@ -58,12 +53,8 @@ def compare(
             help="The row by which two stores are compared; with --factors, rows.",
         ),
     ] = None,
-    folds: Annotated[
-        str | None, typer.Option("--folds", "--fold", help="Only these folds: 1-5 or 1,3.")
-    ] = None,
-    seeds: Annotated[
-        str | None, typer.Option("--seeds", "--seed", help="Only these seeds: 0-2.")
-    ] = None,
+    folds: options.OnlyFolds = None,
+    seeds: options.OnlySeeds = None,
     factors: Annotated[
         bool,
         typer.Option(

@@ -46,12 +46,8 @@ def export(
         list[str] | None,
         typer.Option("--protocol", "-p", help="Only these protocols.", show_default=False),
     ] = None,
-    folds: Annotated[
-        str | None, typer.Option("--folds", "--fold", help="Only these folds: 1-5 or 1,3.")
-    ] = None,
-    seeds: Annotated[
-        str | None, typer.Option("--seeds", "--seed", help="Only these seeds: 0-2.")
-    ] = None,
+    folds: options.OnlyFolds = None,
+    seeds: options.OnlySeeds = None,
     predictions: Annotated[
         Predictions, typer.Option(help="Predictions too: of no run, one seed a fold, or all.")
     ] = Predictions.NONE,

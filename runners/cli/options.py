@@ -61,6 +61,25 @@ From = Annotated[
         "--from", help="The store: a folder of records, a file of `covbench export`, or shipped."
     ),
 ]
+WhichData = Annotated[
+    str | None, typer.Option("--data", "-d", help="Which dataset, where there are several.")
+]
+WhichProtocol = Annotated[
+    str | None, typer.Option("--protocol", "-p", help="Which protocol, where there are several.")
+]
+OnlyFolds = Annotated[
+    str | None, typer.Option("--folds", "--fold", help="Only these folds: 1-5 or 1,3.")
+]
+OnlySeeds = Annotated[str | None, typer.Option("--seeds", "--seed", help="Only these seeds: 0-2.")]
+Ranked = Annotated[
+    str, typer.Option(help="What ranks and tests are of: dice, hd95_px, dice_slice, ...")
+]
+Spread = Annotated[
+    str, typer.Option(help="Beside a mean: runs, seeds, folds (deviation), interval (95 %), none.")
+]
+Machine = Annotated[
+    str | None, typer.Option(help="Where speeds come from: a machine's name, or profile.json.")
+]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON list of objects on standard output.")
 ]

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from runners.cli import options
-from zoo.errors import unknown
 
 
 def report(
@@ -24,21 +23,13 @@ def report(
         list[str] | None,
         typer.Option(help="A paper's own form: miniseg-table3, chsnet-table3; or your own .toml."),
     ] = None,
-    spread: Annotated[
-        str,
-        typer.Option(help="Beside a mean: runs, seeds, folds (deviation), interval (95 %), none."),
-    ] = "runs",
-    metric: Annotated[
-        str, typer.Option(help="What ranks and tests are of: dice, hd95_px, dice_slice, ...")
-    ] = "dice",
+    spread: options.Spread = "runs",
+    metric: options.Ranked = "dice",
     baseline: Annotated[
         str | None,
         typer.Option(help="The row that the others are tested against; the best by default."),
     ] = None,
-    machine: Annotated[
-        str | None,
-        typer.Option(help="Where speeds come from: a machine's name, or profile.json."),
-    ] = None,
+    machine: options.Machine = None,
     formats: Annotated[
         str | None,
         typer.Option("--formats", help="Only these: md,tex,csv,html,json,png,pdf,svg."),
@@ -67,20 +58,17 @@ def report(
     as_json: options.Json = False,
 ) -> int:
     """Write the tables of a store in every format, and its figures, from the records alone."""
-    from reports.boards.rows import SPREADS
+    from reports.boards.rows import spread_named
     from reports.figures.catalogue import FIGURES
     from reports.report import DEFAULT_FORMATS, Wish, write_report
     from reports.sides import metric_named
     from results.machines import find_profile
     from results.shared import opened
 
-    chosen = next((each for each in SPREADS if each == spread), None)
-    if chosen is None:
-        raise unknown("spread", spread, SPREADS, ", ".join(SPREADS))
     wish = Wish(
         against=tuple(options.split_commas(against or [])),
         layouts=tuple(options.split_commas(layout or [])),
-        spread=chosen,
+        spread=spread_named(spread),
         machine=find_profile(machine) if machine else None,
         metric=metric_named(metric),
         baseline=baseline,

@@ -9,7 +9,7 @@ import typer
 
 from runners.cli import options
 from runners.cli.training import announce, train_missing
-from zoo.errors import CovbenchError, unknown
+from zoo.errors import CovbenchError
 
 if TYPE_CHECKING:
     from benchmark.metrics import Metric
@@ -28,24 +28,11 @@ def row(
             help="The store of the other rows: a folder, a file of `covbench export`, or shipped."
         ),
     ] = Path("runs"),
-    data: Annotated[
-        str | None, typer.Option("--data", "-d", help="Which dataset, where there are several.")
-    ] = None,
-    protocol: Annotated[
-        str | None,
-        typer.Option("--protocol", "-p", help="Which protocol, where there are several."),
-    ] = None,
-    metric: Annotated[
-        str, typer.Option(help="What ranks and tests are of: dice, hd95_px, dice_slice, ...")
-    ] = "dice",
-    spread: Annotated[
-        str,
-        typer.Option(help="Beside a mean: runs, seeds, folds (deviation), interval (95 %), none."),
-    ] = "runs",
-    machine: Annotated[
-        str | None,
-        typer.Option(help="Where speeds come from: a machine's name, or profile.json."),
-    ] = None,
+    data: options.WhichData = None,
+    protocol: options.WhichProtocol = None,
+    metric: options.Ranked = "dice",
+    spread: options.Spread = "runs",
+    machine: options.Machine = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder of your network's records.")
     ] = Path("runs"),
@@ -65,9 +52,9 @@ def row(
     """
     from benchmark.datasets import data_root
     from reports.boards.my_row import my_row
-    from reports.boards.rows import SPREADS, Form
+    from reports.boards.rows import Form, spread_named
     from reports.sides import metric_named
-    from reports.subject import read_holdings
+    from reports.subject import one_subject, read_holdings
     from reports.tables.layout import GENERAL, load_layout
     from results.machines import find_profile
     from results.shared import opened
@@ -77,9 +64,7 @@ def row(
     from runners.selecting import choose_rows
 
     judged = metric_named(metric)
-    chosen_spread = next((each for each in SPREADS if each == spread), None)
-    if chosen_spread is None:
-        raise unknown("spread", spread, SPREADS, ", ".join(SPREADS))
+    beside_means = spread_named(spread)
     profile = find_profile(machine) if machine else None
     chosen = choose_rows([network])
     if len(chosen.rows) != 1:
@@ -89,7 +74,7 @@ def row(
     console = options.messages()
     with opened(beside) as folder:
         others = read_holdings(folder, profile)
-        place = _place(others, beside, data, protocol)
+        place = one_subject(others.subjects, beside, data, protocol)
         spec, wanted = place.comparison.spec, place.comparison.wanted
         settings = _settings(place)
         _check_data(spec.dataset, spec.data_hash)
@@ -110,46 +95,13 @@ def row(
         if outcome.stopped:
             raise KeyboardInterrupt
         subject = _together(others, out, place)
-    form = Form(load_layout(GENERAL), chosen_spread, profile)
+    form = Form(load_layout(GENERAL), beside_means, profile)
     found = my_row(subject, plan.jobs[0].spec.row, form, judged)
     paths = _write(found, subject, judged, to)
     _show(found, as_json)
     names = ", ".join(map(str, paths))
     console.print(f"Written: {names}", highlight=False, soft_wrap=True)
     return 2 if outcome.failures or plan.failed else 0
-
-
-def _place(others: Holdings, beside: Path, data: str | None, protocol: str | None) -> Subject:
-    """The one comparison of the store that is meant.
-
-    Raises:
-        CovbenchError: There is none, or there are several.
-    """
-    found = [each for each in others.subjects if each.comparison.records]
-    if not found:
-        raise CovbenchError(f"There are no runs in {beside}.", "Give another store with --beside.")
-    if data is not None:
-        names = sorted({each.comparison.spec.dataset for each in found})
-        found = [each for each in found if each.comparison.spec.dataset == data]
-        if not found:
-            raise unknown("dataset", data, names, ", ".join(names))
-    if protocol is not None:
-        names = sorted({each.analysis.place.protocol for each in found})
-        own = (
-            each
-            for each in found
-            if protocol in (each.comparison.spec.protocol, each.analysis.place.protocol)
-        )
-        found = list(own)
-        if not found:
-            raise unknown("protocol", protocol, names, ", ".join(names))
-    if len(found) > 1:
-        names = [str(each.analysis.place) for each in found]
-        raise CovbenchError(
-            f"{beside} holds several comparisons: {'; '.join(names)}.",
-            "Choose one with --data and --protocol.",
-        )
-    return found[0]
 
 
 def _settings(place: Subject) -> Protocol:

@@ -8,7 +8,8 @@ import pytest
 
 from benchmark.protocols import load_protocol
 from reports.subject import read_holdings
-from reports.tables.table import Table, show
+from reports.tables.shown import show
+from reports.tables.table import Table
 from reports.verdicts.against import against_tables
 from results.record import RunRecord
 from results.store import Store

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from reports.choosing.choice import choice_objects, choice_table, left_out_words
-from reports.choosing.choose import Choice, by_named, choose, one_subject
+from reports.choosing.choose import Choice, by_named, choose
 from reports.choosing.limits import amount, limits_of
-from reports.subject import Subject, read_holdings
-from reports.tables.table import Table, show
+from reports.subject import Subject, one_subject, read_holdings
+from reports.tables.shown import show
+from reports.tables.table import Table
 from results.machines import MachineProfile
 from results.store import Store
 from tests.factory import make_failure, make_record, make_scores

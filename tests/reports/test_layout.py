@@ -11,7 +11,7 @@ from reports.boards.standings import leaderboard
 from reports.comparison import compare
 from reports.subject import read_holdings
 from reports.tables.layout import layout_names, load_layout
-from reports.tables.table import show
+from reports.tables.shown import show
 from results.published import published_names, published_table
 from results.store import Store
 from tests.factory import make_failure, make_record

@@ -18,7 +18,8 @@ from reports.page.cards import thinned, zoo_card
 from reports.page.data import page_data
 from reports.page.text import without_paths
 from reports.subject import Holdings
-from reports.tables.table import Cell, Column, Row, Table, marks, show
+from reports.tables.shown import marks, show
+from reports.tables.table import Cell, Column, Row, Table
 from results.store import Damaged
 from tests.factory import make_failure
 from tests.reports.pages import make_holdings, make_runs, tables_of

@@ -12,7 +12,7 @@ from benchmark.metrics import METRICS
 from benchmark.statistics import Resampled
 from reports.comparing.compare import pair_tables
 from reports.page.pairs import COMPARED, chance_better, pairs_data
-from reports.tables.table import show
+from reports.tables.shown import show
 from tests.reports.pages import make_holdings, make_runs
 
 

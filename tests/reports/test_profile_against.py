@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reports.profiles.against import against_machine, against_published, correlation
-from reports.tables.table import Table, show
+from reports.tables.shown import show
+from reports.tables.table import Table
 from results.published import published_table
 from tests.reports.profiles import make_cost, make_network, make_profile, make_timing
 from zoo.errors import CovbenchError

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from reports.profiles.tables import cost_table, decimals, speed_table
-from reports.tables.table import Table, show
+from reports.tables.shown import show
+from reports.tables.table import Table
 from results.machines import MachineProfile
 from tests.reports.profiles import make_cost, make_network, make_profile, make_timing
 

@@ -8,7 +8,8 @@ import pytest
 from benchmark.protocols import load_protocol
 from reports.boards.standings import leaderboard_tables
 from reports.comparison import Comparison
-from reports.tables.table import Row, Table, show
+from reports.tables.shown import show
+from reports.tables.table import Row, Table
 from results.record import Failure, RunRecord
 from tests.factory import make_failure, make_record, make_score, make_scores
 

@@ -9,7 +9,7 @@ from benchmark.protocols import load_protocol
 from reports.boards.methods import methods
 from reports.boards.statistics_table import statistics_table
 from reports.subject import read_holdings
-from reports.tables.table import show
+from reports.tables.shown import show
 from results.store import Store
 from tests.reports.test_analysis import fill
 from tests.stores import write_run

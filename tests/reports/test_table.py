@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from reports.tables.table import Cell, Column, Line, Mark, Row, Table, lines, marks, one_line, show
+from reports.tables.shown import Line, lines, marks, one_line, show
+from reports.tables.table import Cell, Column, Mark, Row, Table
 
 UP = Column("up", "Up", higher_is_better=True)
 BY_INTERVAL = Column("up", "Up", higher_is_better=True, ties="interval")
