@@ -187,7 +187,7 @@ def _lesions(
 
 def draw_slice(
     rng: np.random.Generator, anatomy: Anatomy, z: float, size: int, infected: bool
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
     """Draw one slice.
 
     Args:
@@ -199,7 +199,7 @@ def draw_slice(
         infected: Whether lesions are drawn.
 
     Returns:
-        Image (size, size), grey values, and mask (size, size), 1 where infected; both uint8.
+        Image, grey values; mask, 1 where infected; lungs, 1 inside. Each (size, size) uint8.
     """
     factor = -(-_RENDER // size)
     canvas = _Canvas(size * factor)
@@ -243,6 +243,9 @@ def draw_slice(
 
     blocks = (size, factor, size, factor)
     image = canvas.image.reshape(blocks).mean(axis=(1, 3))
-    labels = mask.reshape(blocks).sum(axis=(1, 3)) * 2 > factor * factor
+    infection, lungs = (
+        (each.reshape(blocks).sum(axis=(1, 3)) * 2 > factor * factor).astype(np.uint8)
+        for each in (mask, depth > 0)
+    )
     image += anatomy.noise * 2 * (rng.random((3, size, size)).sum(axis=0) - 1.5)
-    return np.clip(np.rint(image), 0, 255).astype(np.uint8), labels.astype(np.uint8)
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8), infection, lungs

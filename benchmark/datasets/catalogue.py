@@ -42,15 +42,19 @@ def list_datasets(root: Path | None = None) -> list[DatasetCard]:
     return [*cards, _OWN]
 
 
-def open_dataset(name: str, root: Path | None = None) -> PreparedDataset:
+def open_dataset(
+    name: str, root: Path | None = None, *, task: str = "infection"
+) -> PreparedDataset:
     """Open a prepared dataset; a built-in one is prepared now if it isn't yet.
 
     Args:
         name: Its name.
         root: Where prepared datasets live; see `data_root`.
+        task: What its masks are to be the truth of; one of `TASKS`.
 
     Raises:
-        CovbenchError: Nobody knows the name, or it isn't prepared, or its copy is damaged.
+        CovbenchError: Nobody knows the name, or it isn't prepared, or its copy is damaged, or it
+            has no lungs for their task.
     """
     from benchmark.datasets.prepare import prepare_dataset  # which needs the recipes above
 
@@ -67,15 +71,15 @@ def open_dataset(name: str, root: Path | None = None) -> PreparedDataset:
     built_in = name in RECIPES and RECIPES[name].built_in
     if name in prepared:
         opened = PreparedDataset(where / name)
-        if not built_in or opened.manifest.revision == REVISION:
-            return opened
-        return prepare_dataset(name, root=root, **opened.manifest.parameters)
+        if built_in and opened.manifest.revision != REVISION:
+            opened = prepare_dataset(name, root=root, **opened.manifest.parameters)
+        return opened if task == opened.task else opened.of_task(task)
     if not built_in:
         raise CovbenchError(
             f"The dataset {name} is not prepared in {where}.",
             f"Download it, then run `{RECIPES[name].card.obtain}`.",
         )
-    return prepare_dataset(name, root=root)
+    return prepare_dataset(name, root=root).of_task(task)
 
 
 def verify_dataset(name: str, root: Path | None = None) -> None:

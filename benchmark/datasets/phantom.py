@@ -46,9 +46,9 @@ def _draw(options: PhantomOptions) -> Iterator[list[Slice]]:
             rng = _numbers(options, patient, level)
             z = (level - 0.5 + 0.6 * (rng.random() - 0.5)) / options.slices
             infected = bool(rng.random() < 0.86)
-            image, mask = draw_slice(rng, anatomy, z, options.size, infected)
+            image, mask, lung = draw_slice(rng, anatomy, z, options.size, infected)
             name = f"patient-{patient:02d}"
-            drawn.append(Slice(f"{name}-{level:02d}", name, image, mask, (spacing, spacing)))
+            drawn.append(Slice(f"{name}-{level:02d}", name, image, mask, (spacing, spacing), lung))
         yield drawn
 
 
@@ -62,7 +62,7 @@ RECIPE = Recipe(
     card=DatasetCard(
         name="phantom",
         title="Schematic chest CT slices with drawn lesions, for trying things out",
-        tasks=("infection",),
+        tasks=("infection", "lung", "hierarchical"),
         licence="Apache-2.0",
         citation="Drawn by covbench.",
         obtain="covbench data prepare phantom",

@@ -10,8 +10,9 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -20,12 +21,14 @@ from benchmark.datasets.catalogue import RECIPES, get_recipe
 from benchmark.datasets.prepared import (
     CASES,
     IMAGES,
+    LUNGS,
     MANIFEST,
     MASKS,
     Manifest,
     PreparedDataset,
     data_root,
     file_hash,
+    tasks_of,
 )
 from benchmark.datasets.recipes import REVISION, Decoded, Recipe, Slice
 from benchmark.labels import IGNORE
@@ -90,7 +93,7 @@ def prepare_dataset(
                 **wanted,
                 **counted,
                 classes=classes,
-                tasks=("infection",) if len(classes) == 2 else ("multiclass",),
+                tasks=tasks_of(classes, LUNGS in counted["files"]),
                 licence=recipe.card.licence,
                 citation=recipe.card.citation,
             )
@@ -148,26 +151,28 @@ def _write_arrays(
     foreground: list[int] = []
     seen: set[str] = set()
     pixels: Counter[int] = Counter()
-    hashes = {IMAGES: hashlib.sha256(), MASKS: hashlib.sha256()}
-    with (draft / IMAGES).open("wb") as images, (draft / MASKS).open("wb") as masks:
+    with ExitStack() as stack:
+        planes: dict[str, _Plane] = {}
         for done, step in enumerate(decoded.steps, start=1):
             for item in step:
                 case, labels = _checked(item, seen)
+                arrays = {IMAGES: item.image, MASKS: item.mask}
+                if item.lung is not None:
+                    arrays[LUNGS] = item.lung
+                if not cases:
+                    planes = {name: stack.enter_context(_Plane(draft / name)) for name in arrays}
+                if arrays.keys() != planes.keys():
+                    raise CovbenchError(
+                        f"Some slices have a lung mask and {item.id} differs from them.",
+                        "Give every image its lung mask, or leave all of them out.",
+                    )
+                for name, array in arrays.items():
+                    planes[name].write(array.tobytes())
                 cases.append(case)
                 pixels.update(labels)
                 foreground.append(sum(n for k, n in labels.items() if k not in (0, IGNORE)))
-                for name, file, array in (
-                    (IMAGES, images, item.image),
-                    (MASKS, masks, item.mask),
-                ):
-                    data = array.tobytes()
-                    hashes[name].update(data)
-                    file.write(data)
             if progress is not None:
                 progress(done, steps)
-        for file in (images, masks):
-            file.flush()
-            os.fsync(file.fileno())
     if not any(foreground):
         raise CovbenchError(
             f"None of the {len(cases)} masks holds anything but background.",
@@ -175,7 +180,7 @@ def _write_arrays(
         )
     table = write_cases(cases, foreground)
     _write(draft / CASES, table)
-    files = {name: sha.hexdigest() for name, sha in hashes.items()}
+    files = {name: plane.sha.hexdigest() for name, plane in planes.items()}
     return {
         "files": {**files, CASES: hashlib.sha256(table).hexdigest()},
         "slices": len(cases),
@@ -185,6 +190,26 @@ def _write_arrays(
         "class_pixels": dict(sorted(pixels.items())),
         "notes": decoded.notes,
     }
+
+
+class _Plane:
+    """A file of pixels while it is written, with the hash of what it holds; synced at the end."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self.sha = hashlib.sha256()
+
+    def write(self, data: bytes) -> None:
+        self.sha.update(data)
+        self._file.write(data)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._file as file:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _classes(label_map: Mapping[int, int]) -> dict[int, str]:
@@ -206,7 +231,7 @@ def _checked(item: Slice, seen: set[str]) -> tuple[Case, dict[int, int]]:
     height, width = item.image.shape
     counts = np.bincount(item.mask.ravel(), minlength=256)
     labels = {int(k): int(counts[k]) for k in np.flatnonzero(counts)}
-    return Case(item.id, item.group, height, width, item.spacing_mm), labels
+    return Case(item.id, item.group, height, width, item.spacing_mm, item.source), labels
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -4,6 +4,7 @@ NAME/manifest.json   what it is, where it came from, and the SHA-256 of everythi
 NAME/cases.csv       one line per slice
 NAME/images.raw      grey values of all slices, one after the other, row by row
 NAME/masks.raw       their class labels; 255 = ignore
+NAME/lungs.raw       1 inside the lungs, where somebody outlined them
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +27,11 @@ from zoo.errors import CovbenchError
 
 Grey = NDArray[np.uint8]
 
-MANIFEST, CASES, IMAGES, MASKS = "manifest.json", "cases.csv", "images.raw", "masks.raw"
+MANIFEST, CASES = "manifest.json", "cases.csv"
+IMAGES, MASKS, LUNGS = "images.raw", "masks.raw", "lungs.raw"
+
+TASKS = ("infection", "lung", "hierarchical", "multiclass")
+"""What can be segmented: lesions; the lungs; lesions inside predicted lungs; kinds of lesion."""
 
 
 class Manifest(BaseModel):
@@ -61,11 +67,14 @@ class Manifest(BaseModel):
         """SHA-256 over what defines the data, as canonical JSON.
 
         That is the prepared files (pixels, labels, ids, groups, sizes, spacing), the parameters,
-        the classes and the folds: no name, path or time.
+        the classes and the folds: no name, path or time. The lungs are not part of it, so that a
+        run on the infection is the same run whether or not they were outlined; see
+        `PreparedDataset.data_hash`.
         """
         keys = ("schema", "parameters", "files", "groups_known", "fold_list", "classes")
         whole = self.model_dump(mode="json", by_alias=True)
         defining = {key: whole[key] for key in keys}
+        defining["files"] = {name: sha for name, sha in self.files.items() if name != LUNGS}
         text = json.dumps(defining, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -80,20 +89,23 @@ class PreparedDataset:
         cases: Its slices, in order.
         foreground: Pixels of each slice that are neither background nor ignored.
         fresh: Whether `prepare_dataset` has just made it, rather than found it as it should be.
+        task: One of `TASKS`: what `mask` is the truth of.
     """
 
-    def __init__(self, path: Path, *, fresh: bool = False) -> None:
+    def __init__(self, path: Path, *, fresh: bool = False, task: str = "infection") -> None:
         """Open the dataset in a folder.
 
         Args:
             path: The folder.
             fresh: See the attribute.
+            task: See the attribute.
 
         Raises:
-            CovbenchError: The folder holds no whole prepared dataset.
+            CovbenchError: The folder holds no whole prepared dataset, or no lungs for their task.
         """
         self.path = path
         self.fresh = fresh
+        self.task = task
         try:
             text = (path / MANIFEST).read_text(encoding="utf-8")
             self.manifest = Manifest.model_validate_json(text)
@@ -105,19 +117,42 @@ class PreparedDataset:
         self.name = self.manifest.name
         pixels = [case.height * case.width for case in self.cases]
         self._starts = (0, *accumulate(pixels))
-        for file in (IMAGES, MASKS):
+        self.has_lungs = LUNGS in self.manifest.files
+        if task == "lung" and not self.has_lungs:
+            raise CovbenchError(
+                f"Nobody outlined the lungs in the dataset {self.name}.",
+                "Choose another --task, or prepare it with lung masks (docs/datasets.md).",
+            )
+        for file in (IMAGES, MASKS, *([LUNGS] if self.has_lungs else [])):
             whole = path / file
             if not whole.is_file() or whole.stat().st_size != self._starts[-1]:
                 raise damaged(path, f"{file} is missing or has the wrong length")
         if self.manifest.manifest_hash != self.manifest.identity():
             raise damaged(path, f"{MANIFEST} does not match its own hash")
         self._images: Grey = np.memmap(path / IMAGES, dtype=np.uint8, mode="r")
-        self._masks: Grey = np.memmap(path / MASKS, dtype=np.uint8, mode="r")
+        self._lungs: Grey | None = None
+        if self.has_lungs:
+            self._lungs = np.memmap(path / LUNGS, dtype=np.uint8, mode="r")
+        truth = LUNGS if task == "lung" else MASKS
+        self._masks: Grey = np.memmap(path / truth, dtype=np.uint8, mode="r")
 
     @property
     def manifest_hash(self) -> str:
-        """The identity of the data, SHA-256 in hex."""
+        """The identity of images and masks, SHA-256 in hex."""
         return self.manifest.manifest_hash
+
+    @property
+    def data_hash(self) -> str:
+        """The identity of what the task reads, SHA-256 in hex; the task lung reads the lungs."""
+        if self.task != "lung":
+            return self.manifest_hash
+        both = f"{self.manifest_hash}:{self.manifest.files[LUNGS]}"
+        return hashlib.sha256(both.encode()).hexdigest()
+
+    @property
+    def classes(self) -> dict[int, str]:
+        """Label to name of what `mask` holds; 0 is the background."""
+        return {0: "background", 1: "lung"} if self.task == "lung" else self.manifest.classes
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -130,10 +165,31 @@ class PreparedDataset:
         """Class labels of slice i, (H, W) uint8, 255 = ignore: a view of the memory map."""
         return self._view(self._masks, i)
 
+    def lung(self, i: int) -> Grey:
+        """The lungs of slice i, (H, W) uint8, 1 inside: a view of the memory map.
+
+        Raises:
+            CovbenchError: Nobody outlined them.
+        """
+        if self._lungs is None:
+            raise CovbenchError(
+                f"Nobody outlined the lungs in the dataset {self.name}.",
+                "Prepare it with lung masks (docs/datasets.md), or go without.",
+            )
+        return self._view(self._lungs, i)
+
     def _view(self, flat: Grey, i: int) -> Grey:
         case = self.cases[i]
         start = self._starts[range(len(self.cases))[i]]
         return flat[start : start + case.height * case.width].reshape(case.height, case.width)
+
+    def of_task(self, task: str) -> PreparedDataset:
+        """The same dataset with the truth of another task.
+
+        Raises:
+            CovbenchError: It has no lungs for their task.
+        """
+        return PreparedDataset(self.path, fresh=self.fresh, task=task)
 
     def uniform_size(self) -> tuple[int, int] | None:
         """Height and width where all slices share them, else None."""
@@ -190,6 +246,18 @@ class PreparedDataset:
         for name, expected in self.manifest.files.items():
             if file_hash(self.path / name) != expected:
                 raise damaged(self.path, f"{name} is not what was prepared (its SHA-256 differs)")
+
+
+def tasks_of(classes: Mapping[int, str], has_lungs: bool) -> tuple[str, ...]:
+    """What a dataset with these classes can serve.
+
+    Args:
+        classes: Label to name, the background included.
+        has_lungs: Whether the lungs are outlined.
+    """
+    direct = "infection" if len(classes) == 2 else "multiclass"
+    inside = ("hierarchical",) if direct == "infection" else ()
+    return (direct, "lung", *inside) if has_lungs else (direct,)
 
 
 def data_root(root: Path | None = None) -> Path:

@@ -15,7 +15,7 @@ from benchmark.datasets.folds import GroupsKnown
 from benchmark.labels import IGNORE
 from zoo.errors import CovbenchError, unknown
 
-REVISION = 1
+REVISION = 2
 """Raised by hand when the same source files would be decoded to other pixels."""
 
 
@@ -38,13 +38,19 @@ class DatasetCard:
 
 @dataclass(frozen=True)
 class Slice:
-    """One decoded slice on its way into the prepared copy; image and mask are (H, W) uint8."""
+    """One decoded slice on its way into the prepared copy; its arrays are (H, W) uint8.
+
+    `lung` is 1 inside the lungs, left and right alike, and None where nobody outlined them: then
+    no slice of the dataset has it. `source` names the collection, where a dataset has several.
+    """
 
     id: str
     group: str
     image: NDArray[np.uint8]
     mask: NDArray[np.uint8]
     spacing_mm: tuple[float, float] | None = None
+    lung: NDArray[np.uint8] | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmark.datasets import PreparedDataset, open_dataset, prepare_dataset
+from benchmark.datasets.recipes import REVISION
 from zoo.errors import CovbenchError
 
 GOLDEN_64 = "a74572491781130bad9000576c9c805411ef16cdb742ecda415547534cd65cd6"
@@ -88,8 +89,8 @@ def test_spacing_is_known(small: PreparedDataset):
 def test_it_prepares_itself_at_first_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     prepare_dataset("phantom", root=tmp_path, size=32, patients=2, slices=1)
     assert not open_dataset("phantom", tmp_path).fresh
-    monkeypatch.setattr("benchmark.datasets.catalogue.REVISION", 2)
-    monkeypatch.setattr("benchmark.datasets.prepare.REVISION", 2)
+    monkeypatch.setattr("benchmark.datasets.catalogue.REVISION", REVISION + 1)
+    monkeypatch.setattr("benchmark.datasets.prepare.REVISION", REVISION + 1)
     again = open_dataset("phantom", tmp_path)
     assert again.fresh, "a phantom that an older version drew is drawn again"
     assert (len(again), again.cases[0].height) == (2, 32), "with the options it had"
@@ -98,3 +99,14 @@ def test_it_prepares_itself_at_first_open(tmp_path: Path, monkeypatch: pytest.Mo
 def test_it_reads_no_files(tmp_path: Path):
     with pytest.raises(CovbenchError, match="built in"):
         prepare_dataset("phantom", tmp_path, root=tmp_path)
+
+
+def test_its_lungs_hold_its_lesions_and_are_no_part_of_its_identity(phantom: PreparedDataset):
+    lungs = phantom.of_task("lung")
+    assert lungs.classes == {0: "background", 1: "lung"}
+    assert lungs.data_hash != phantom.data_hash == phantom.manifest_hash
+    for i in range(0, len(phantom), 7):
+        inside = lungs.mask(i)
+        assert (inside == phantom.lung(i)).all()
+        assert 0.1 < inside.mean() < 0.4
+        assert inside[phantom.mask(i) == 1].mean() > 0.99 if phantom.foreground[i] else True
