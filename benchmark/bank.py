@@ -40,6 +40,7 @@ class ImageBank:
         fraction: Share of the device's free memory that the bank may take.
         relabel: 256 labels that replace 0..255 in the masks, such as a table that makes
             "infection" 1 and every other tissue 0; None leaves them.
+        planes: (N, S, S) uint8, one more channel of the input; None where there is none.
     """
 
     def __init__(
@@ -51,10 +52,11 @@ class ImageBank:
         device: torch.device | str = "cpu",
         fraction: float = 0.25,
         relabel: np.ndarray | None = None,
+        planes: np.ndarray | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.size = int(images.shape[-1])
-        self._images, self._masks = images, masks
+        self._images, self._masks, self._planes = images, masks, planes
         self._rows = np.arange(len(images)) if rows is None else np.asarray(rows, dtype=np.int64)
         self._relabel = None if relabel is None else np.asarray(relabel, dtype=np.uint8)
         self._held: tuple[Tensor, Tensor] | None = None
@@ -75,7 +77,15 @@ class ImageBank:
     ) -> Self:
         """The bank of some cases of a dataset; row k is case `indices[k]`."""
         images, masks = dataset.at_size(size)
-        return cls(images, masks, indices, device=device, fraction=fraction, relabel=relabel)
+        return cls(
+            images,
+            masks,
+            indices,
+            device=device,
+            fraction=fraction,
+            relabel=relabel,
+            planes=dataset.planes(size),
+        )
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -92,6 +102,17 @@ class ImageBank:
             return self._read(rows)
         at = torch.from_numpy(rows).to(self.device, non_blocking=True)
         return self._held[0].index_select(0, at), self._held[1].index_select(0, at)
+
+    @property
+    def extra_channels(self) -> int:
+        """How many channels the input has beside the grey ones: 1 with `planes`, else 0."""
+        return 0 if self._planes is None else 1
+
+    def extra(self, rows: Rows) -> Tensor:
+        """The planes of some rows, (B, S, S) uint8, on the device."""
+        assert self._planes is not None, "this bank has no planes"
+        chosen = self._planes[self._rows[np.asarray(rows, dtype=np.int64)]]
+        return torch.from_numpy(np.ascontiguousarray(chosen)).to(self.device)
 
     def statistics(
         self,
@@ -241,10 +262,11 @@ def training_batch(
         epoch: Number of the epoch.
         mean: From `input_statistics`.
         std: From `input_statistics`.
-        channels: Channels of the network's input.
+        channels: Grey channels of the network's input.
 
     Returns:
-        (B, channels, size, size) float32 and (B, size, size) int64 labels, 255 = ignore.
+        (B, channels, size, size) float32 and (B, size, size) int64 labels, 255 = ignore. A plane
+        of the bank is the last channel, from 0 to 1, moved as the image is.
     """
     images, masks = bank.batch(batch.indices)
     matrices = draw_matrices(
@@ -257,4 +279,8 @@ def training_batch(
         pass_index=batch.pass_index,
     )
     grey, labels = resample(images, masks, matrices, batch.size)
-    return normalise(grey, mean, std, channels), labels
+    x = normalise(grey, mean, std, channels)
+    if bank.extra_channels:
+        plane, _ = resample(bank.extra(batch.indices), masks, matrices, batch.size)
+        x = torch.cat([x, plane / 255], dim=1)
+    return x, labels

@@ -1,4 +1,4 @@
-"""Which runs may stand in one table: the same data, protocol and task, and nothing else."""
+"""Which runs may stand in one table: the same data, protocol and truth, and nothing else."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Comparison:
 
     @property
     def key(self) -> str:
-        """What its runs share, as a hash: data, task, settings, revisions."""
+        """What its runs share, as a hash: data, truth, settings, revisions."""
         return _shared(self.spec)
 
     @property
@@ -65,7 +65,7 @@ class Comparison:
     def targets(self) -> list[str]:
         """What was segmented; where every run failed, the task's name stands for it."""
         found = dict.fromkeys(target for record in self.records for target in record.scores)
-        return list(found) or [self.spec.task]
+        return list(found) or [self.spec.truth]
 
     @cached_property
     def protocol(self) -> Protocol | None:
@@ -85,16 +85,17 @@ class Comparison:
 def compare(records: Iterable[RunRecord], failures: Iterable[Failure] = ()) -> list[Comparison]:
     """Sort runs into comparisons.
 
-    The data's hash, the task, all settings and the revisions of the code that trains and scores
-    decide, whatever dataset and protocol are called. A run counts once, however often it was
-    copied, and its failures don't where it is recorded.
+    The data's hash, the truth that is scored against, all settings and the revisions of the code
+    that trains and scores decide, whatever dataset and protocol are called: infection found
+    directly and infection found inside the lungs stand side by side. A run counts once, however
+    often it was copied, and its failures don't where it is recorded.
 
     Args:
         records: Finished runs.
         failures: Failed ones.
 
     Returns:
-        The comparisons by dataset, protocol and task. In each, networks of one label that are not
+        The comparisons by dataset, protocol and truth. In each, networks of one label that are not
         the same, such as before and after a change of the source, are rows of their own.
     """
     done = {record.spec.id: record for record in records}
@@ -102,25 +103,35 @@ def compare(records: Iterable[RunRecord], failures: Iterable[Failure] = ()) -> l
     groups: dict[str, list[RunRecord | Failure]] = defaultdict(list)
     runs: list[RunRecord | Failure] = [*done.values(), *open_.values()]
     for run in runs:
+        if run.spec.inner is not None:
+            continue  # it serves a cascade, and tested none of the fold's test images
         groups[_shared(run.spec)].append(run)
     found = [Comparison(group[0].spec, _entries(group)) for group in groups.values()]
     return sorted(found, key=lambda each: _sort_key(each.spec))
 
 
 def _shared(spec: RunSpec) -> str:
-    parts = (spec.data_hash, spec.task, spec.settings)
+    parts = (spec.data_hash, spec.truth, spec.settings)
     return sha256(canonical_json([*parts, spec.training_revision, spec.scoring_revision]))
 
 
+def _network(spec: RunSpec) -> str:
+    """What makes runs with one label the same row, as a hash."""
+    parts = [spec.model, spec.options, spec.weights, spec.source]
+    if spec.cascade is not None:
+        parts.append(spec.cascade.model_dump(mode="json"))
+    return sha256(canonical_json(parts))
+
+
 def _sort_key(spec: RunSpec) -> tuple[str, ...]:
-    return spec.dataset, spec.protocol, spec.task, _shared(spec)
+    return spec.dataset, spec.protocol, spec.truth, _shared(spec)
 
 
 def _entries(runs: Iterable[RunRecord | Failure]) -> tuple[Entry, ...]:
     variants: dict[str, dict[str, list[RunRecord | Failure]]] = defaultdict(dict)
     for run in runs:
         spec = run.spec
-        identity = sha256(canonical_json([spec.model, spec.options, spec.weights, spec.source]))
+        identity = _network(spec)
         variants[spec.row].setdefault(identity, []).append(run)
     entries = []
     for label, by_identity in variants.items():

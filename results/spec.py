@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from benchmark.datasets.inside import Cascade
 from results.files import file_name
 from zoo.selection import Row
 
@@ -51,6 +52,11 @@ class RunSpec(BaseModel):
         seed: Seed of initialisation, order, augmentation and dropout.
         source: Hash of the network's source.
         weights: SHA-256 of the weights file that was scored instead of a training's result.
+        cascade: How predicted lungs reach this network, where its task is hierarchical.
+        needs: Ids of the runs that predict these lungs: first that of the test slices, then those
+            of the training slices, part by part.
+        inner: Which part of the fold's training slices was tested, and of how many: such a run
+            serves a cascade alone, and stands in no table.
         training_revision: Revision of the training code.
         scoring_revision: Revision of the scoring code.
     """
@@ -69,6 +75,9 @@ class RunSpec(BaseModel):
     seed: int
     source: str
     weights: str | None = None
+    cascade: Cascade | None = None
+    needs: tuple[str, ...] = ()
+    inner: tuple[int, int] | None = None
     training_revision: int = TRAINING_REVISION
     scoring_revision: int = SCORING_REVISION
 
@@ -76,6 +85,8 @@ class RunSpec(BaseModel):
     def id(self) -> str:
         """SHA-256 of what changes the number; names of data and protocol are not part of it."""
         names = {"dataset", "fold", "protocol"}
+        # What came later is left out where it says nothing: earlier runs keep their ids.
+        names |= {name for name in ("cascade", "needs", "inner") if not getattr(self, name)}
         return sha256(canonical_json(self.model_dump(mode="json", exclude=names)))
 
     @property
@@ -83,16 +94,25 @@ class RunSpec(BaseModel):
         """The row of a table that this run belongs to: `miniseg`, `miniseg[strict=true]`."""
         label = Row(self.model, tuple(sorted(self.options.items()))).label
         if self.task != "infection":
-            label += f" ({self.task})"
+            words = self.cascade.words if self.cascade else ""
+            label += f" ({self.task}, {words})" if words else f" ({self.task})"
         return label + (f" (weights {self.weights[:8]})" if self.weights else "")
 
     @property
     def title(self) -> str:
         """The run in a few words, for progress lines and errors."""
-        return f"{self.row} · {self.dataset} fold {self.fold} seed {self.seed}"
+        part = f" part {self.inner[0]} of {self.inner[1]}" if self.inner else ""
+        return f"{self.row} · {self.dataset} fold {self.fold}{part} seed {self.seed}"
+
+    @property
+    def truth(self) -> str:
+        """What it is scored against: infection, whichever way it was found, lung, or multiclass."""
+        return "infection" if self.task == "hierarchical" else self.task
 
     @property
     def folder(self) -> str:
         """Relative folder of the run in a store; readable, and unique by the id's first 12."""
         data = re.sub(r"[^A-Za-z0-9._-]+", "-", self.dataset).strip("-.")[:40]
-        return f"{file_name(self.row)}/{data}-fold{self.fold}-seed{self.seed}-{self.id[:12]}"
+        part = f"-part{self.inner[0]}of{self.inner[1]}" if self.inner else ""
+        where = f"{data}-fold{self.fold}{part}-seed{self.seed}-{self.id[:12]}"
+        return f"{file_name(self.row)}/{where}"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from results.record import Failure, now
+from results.spec import RunSpec
 from results.store import Store
 from runners.display import Display
 from runners.executors.base import Executor, RunState
@@ -21,9 +22,17 @@ POLL_SECONDS = 0.2
 
 @dataclass
 class Outcome:
-    """How the runs of a command ended: titles of the done, failures, and whether it was stopped."""
+    """How the runs of a command ended.
+
+    Attributes:
+        done: How many it finished.
+        recorded: Ids of these, and of those that were recorded before.
+        failures: Those that failed.
+        stopped: Whether it was asked to stop.
+    """
 
     done: int = 0
+    recorded: set[str] = field(default_factory=set)
     failures: list[Failure] = field(default_factory=list)
     stopped: bool = False
 
@@ -50,11 +59,12 @@ def drive(
     Returns:
         How the runs ended.
     """
-    outcome = Outcome()
+    outcome = Outcome(recorded=set(plan.done))
     pending = {job.spec.id: job for job in plan.todo}
+    waiting = dict(pending)
     try:
-        executor.submit(list(pending.values()))
         while pending:
+            _submit_ready(waiting, pending, store, executor, display, outcome)
             states = executor.poll()
             # What ends while we are stopped is no failure: its worker may have got the signal too.
             outcome.stopped = should_stop()
@@ -72,6 +82,44 @@ def drive(
     finally:
         executor.close()
     return outcome
+
+
+def _submit_ready(
+    waiting: dict[str, Job],
+    pending: dict[str, Job],
+    store: Store,
+    executor: Executor,
+    display: Display,
+    outcome: Outcome,
+) -> None:
+    """Submit the runs whose needs are recorded; those whose needs failed fail with their names."""
+    ready = []
+    for run_id, job in list(waiting.items()):
+        open_ = [need for need in job.needs if need.id not in outcome.recorded]
+        lost = [need for need in open_ if need.id not in pending]
+        if lost:
+            del waiting[run_id], pending[run_id]
+            failure = _unmet(job, lost[0])
+            store.write_failure(failure)
+            outcome.failures.append(failure)
+            display.failed(job, failure)
+        elif not open_:
+            del waiting[run_id]
+            ready.append(job)
+    if ready:
+        executor.submit(ready)
+
+
+def _unmet(job: Job, need: RunSpec) -> Failure:
+    return Failure(
+        spec=job.spec,
+        attempt=job.attempt,
+        status="needs runs",
+        exception=f"{need.title}, which it needs, failed.",
+        hint="Mend what that run's log says, then --retry-failed tries both again.",
+        log_tail="",
+        time=now(),
+    )
 
 
 def _settle(
@@ -92,6 +140,7 @@ def _settle(
     if record is not None:
         sweep_run(job.folder)
         outcome.done += 1
+        outcome.recorded.add(job.spec.id)
         display.done(job, record)
         return
     failure = _failure(job, state, store)

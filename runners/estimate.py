@@ -21,6 +21,7 @@ from benchmark.augment import plan_epoch, total_steps
 from benchmark.datasets import open_dataset
 from runners.job import Job
 from runners.run_one import IN_CHANNELS, num_classes_of
+from runners.stages import fold_of
 from zoo.padding import forward_padded
 from zoo.registry import create_model, get_card
 
@@ -64,12 +65,12 @@ def estimate_seconds(jobs: Sequence[Job], slots: int) -> float | None:
 
 def _job_seconds(job: Job, rates: _Rates) -> float:
     protocol = job.protocol
-    dataset = open_dataset(job.spec.dataset, job.data)
-    fold = next(f for f in dataset.folds(protocol.split) if f.number == job.spec.fold)
+    dataset = open_dataset(job.spec.dataset, job.data, task=job.spec.task)
+    fold = fold_of(dataset, protocol, job.spec)
     work = _work(
         job.spec.model,
         tuple(sorted((k, v) for k, v in job.spec.options.items() if k != "weights")),
-        num_classes_of(protocol),
+        num_classes_of(protocol, len(dataset.classes)),
         protocol.input.size,
     )
 

@@ -16,9 +16,11 @@ from torch.nn import functional
 
 from benchmark.bank import ImageBank, normalise
 from benchmark.datasets import PreparedDataset
+from benchmark.datasets.inside import InsideLungs
 from benchmark.labels import IGNORE
 from benchmark.metrics import Row, Score, aggregate, score_case
 from benchmark.metrics.aggregate import pooled_counts
+from benchmark.metrics.definitions import INSIDE_LUNG
 from benchmark.protocols import Protocol
 from results.record import Counts
 from runners.train import InputScale, autocast
@@ -26,7 +28,6 @@ from zoo.cards import Card
 from zoo.padding import forward_padded
 
 Bytes = npt.NDArray[np.uint8]
-TARGET = "infection"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Prediction:
     Attributes:
         position: Position of the slice in the bank.
         probability: Probability of foreground, (H, W), 255 = certain.
-        mask: The decision, (H, W), 0 or 1.
+        mask: The decision, (H, W): the class, 0 the background.
     """
 
     position: int
@@ -45,12 +46,24 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Scores of a test fold: a row for each image, the summary, and the predictions."""
+class Scored:
+    """What was segmented, judged: a row for each image, the summary, and pixels in all."""
 
     rows: list[Row]
     scores: dict[str, Score]
     counts: Counts
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A network on a test fold.
+
+    Attributes:
+        targets: What was segmented by name (`targets_of`), in order.
+        predictions: Probability of foreground by case id.
+    """
+
+    targets: dict[str, Scored]
     predictions: dict[str, Bytes]
 
 
@@ -83,6 +96,8 @@ def predict(
         positions = range(start, min(start + batch, len(bank)))
         images, _ = bank.batch(positions)
         x = normalise(images.unsqueeze(1), scale.mean, scale.std, scale.channels)
+        if bank.extra_channels:
+            x = torch.cat([x, bank.extra(positions).unsqueeze(1) / 255], dim=1)
         with autocast(protocol, bank.device):
             output = forward_padded(model, x, card.divisor, card.min_size)
         assert isinstance(output, torch.Tensor), "a network gives one tensor in evaluation mode"
@@ -100,7 +115,7 @@ def predict(
                 mask = resized[0, 0] > 0
             else:
                 probability = 1 - resized.softmax(1)[0, 0]
-                mask = resized.argmax(1)[0] > 0
+                mask = resized.argmax(1)[0]
             yield Prediction(
                 position=position,
                 probability=(probability * 255).round().to(torch.uint8).cpu().numpy(),
@@ -129,7 +144,7 @@ def evaluate(
         device: Where the network is.
 
     Returns:
-        A row for each image, the summary over them, pooled counts, and probabilities by case id.
+        The scores of each target (`targets_of`), and probabilities by case id.
 
     Raises:
         FloatingPointError: The network's output is not finite.
@@ -139,18 +154,55 @@ def evaluate(
     masks = None if isinstance(size, str) else dataset.at_size(size)[1]
     truths = [dataset.mask(index) if masks is None else masks[index] for index in indices]
     shapes = [(truth.shape[0], truth.shape[1]) for truth in truths]
-    rows: list[Row] = []
+    rows: dict[str, list[Row]] = {target: [] for target in targets_of(dataset)}
     predictions: dict[str, Bytes] = {}
     for guess in predict(model, card, bank, shapes, protocol, scale):
-        case, truth = dataset.cases[indices[guess.position]], truths[guess.position]
-        scores = score_case(
-            guess.mask, truth, truth == IGNORE, case.spacing_at(size), protocol.score
-        )
-        rows.append({"id": case.id, "group": case.group, **scores})
+        index, truth = indices[guess.position], truths[guess.position]
+        case = dataset.cases[index]
+        for target, label in targets_of(dataset).items():
+            scores = score_case(
+                _binary(guess.mask, label),
+                _binary(truth, label),
+                truth == IGNORE,
+                case.spacing_at(size),
+                protocol.score,
+            )
+            rows[target].append({"id": case.id, "group": case.group, **scores})
+        if isinstance(dataset, InsideLungs):
+            first = next(iter(rows.values()))
+            first[-1][INSIDE_LUNG.column] = dataset.inside_count(index, truth)
         predictions[case.id] = guess.probability
-    groups = [str(row["group"]) for row in rows]
-    counts = Counts(**asdict(pooled_counts(rows)))
-    return Evaluation(rows, aggregate(rows, groups, protocol.score), counts, predictions)
+    groups = [dataset.cases[index].group for index in indices]
+    return Evaluation(
+        {
+            target: Scored(
+                own,
+                aggregate(own, groups, protocol.score),
+                Counts(**asdict(pooled_counts(own))),
+            )
+            for target, own in rows.items()
+        },
+        predictions,
+    )
+
+
+ALL = "all lesions"
+"""The first target of several classes: all of them together."""
+
+
+def targets_of(dataset: PreparedDataset) -> dict[str, int | None]:
+    """What is scored, in order: the name of a target, and its label; None is any but 0."""
+    classes = {name: label for label, name in dataset.classes.items() if label}
+    if len(classes) == 1:
+        return dict.fromkeys(classes)
+    return {ALL: None, **classes}
+
+
+def _binary(labels: Bytes, label: int | None) -> Bytes:
+    """Labels as they are, or 1 where they are one class and 0 elsewhere; 255 stays."""
+    if label is None:
+        return labels
+    return np.where(labels == IGNORE, labels, (labels == label).astype(np.uint8))
 
 
 def cases_csv(rows: Sequence[Row]) -> str:

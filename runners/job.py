@@ -22,6 +22,7 @@ class Job(BaseModel):
 
     Attributes:
         spec: What to run.
+        needs: The runs that must be recorded first, as `spec.needs` names them.
         protocol: The whole protocol, with the fields that don't change a number.
         store: Folder of the records.
         data: Folder of the prepared datasets.
@@ -37,6 +38,7 @@ class Job(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     spec: RunSpec
+    needs: tuple[RunSpec, ...] = ()
     protocol: Protocol
     store: Path
     data: Path

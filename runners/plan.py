@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmark.datasets import PreparedDataset, open_dataset
+from benchmark.datasets import Fold, PreparedDataset, open_dataset
 from benchmark.protocols import Protocol
 from results.files import sha256_file, write_atomically
 from results.spec import RunSpec
 from results.store import Store
 from runners.job import Job
+from runners.stages import HIERARCHICAL, Ask, Place, check_ask, serving
 from runners.weights import encoder_name
 from zoo.errors import CovbenchError
 from zoo.registry import get_card
@@ -20,7 +21,9 @@ from zoo.selection import Row
 from zoo.source import source_hash
 
 _PLAN = "plan.json"
-_TASK = "infection"
+
+
+_DIRECT = Ask()
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,13 @@ class Plan:
         jobs: Every run that was asked for.
         done: Ids of those that have a record.
         failed: Ids of those that failed before and are not to be tried again.
+        notes: What was asked for and is not applicable, a sentence each.
     """
 
     jobs: tuple[Job, ...]
     done: frozenset[str]
     failed: frozenset[str]
+    notes: tuple[str, ...] = ()
 
     @property
     def todo(self) -> tuple[Job, ...]:
@@ -61,6 +66,8 @@ def make_plan(
     protocol: Protocol,
     resources: Resources,
     *,
+    ask: Ask = _DIRECT,
+    joined: Sequence[Row] = (),
     folds: Sequence[int] | None = None,
     seeds: Sequence[int] | None = None,
     weights: Path | None = None,
@@ -74,6 +81,8 @@ def make_plan(
         datasets: Names of prepared datasets.
         protocol: The settings.
         resources: Folders and device.
+        ask: What is to be segmented, and how.
+        joined: Networks that are run as cascades, whatever the task.
         folds: Numbers of folds; None for the protocol's own.
         seeds: Seeds; None for the protocol's own.
         weights: A weights file to score instead of training.
@@ -81,45 +90,39 @@ def make_plan(
         force: Whether all are to be done, as if nothing was recorded.
 
     Returns:
-        The plan. Of the same row, fold and seed there is one run.
+        The plan: a run comes after those that it needs. Of the same row, fold and seed there is
+        one run.
 
     Raises:
-        CovbenchError: A dataset is not prepared, or lacks a fold.
+        CovbenchError: A dataset is not prepared, or lacks a fold, or none serves the task.
     """
+    check_ask(ask, protocol)
     store = Store(resources.store)
-    sources = {row.name: source_hash(get_card(row.name)) for row in rows}
-    encoders = {row: _encoder_file(row) for row in rows}
+    second = [(row, ask.task) for row in rows]
+    second += [pair for row in joined if (pair := (row, HIERARCHICAL)) not in second]
+    networks = {*(row for row, _ in second), *([ask.lung] if ask.lung else [])}
+    sources = {row.name: source_hash(get_card(row.name)) for row in networks}
+    encoders = {row: _encoder_file(row) for row in networks}
     weights_hash = sha256_file(weights) if weights else None
-    jobs: dict[str, Job] = {}
-    for name in datasets:
-        dataset = open_dataset(name, resources.data)
-        if _TASK not in dataset.manifest.tasks:
-            raise CovbenchError(
-                f"{name} has classes for {', '.join(dataset.manifest.tasks)}, not for {_TASK}.",
-                "Prepare it again with a label_map that has the classes 0 and 1 alone.",
-            )
-        hashes = {fold.number: fold.hash for fold in dataset.folds(protocol.split)}
-        for fold in _chosen_folds(dataset, hashes, folds or protocol.split.run_folds):
+    made = _Jobs(protocol, resources, encoders, weights, weights_hash, {})
+    opened = [open_dataset(name, resources.data) for name in datasets]
+    lacks = serving(opened, list(dict.fromkeys(task for _, task in second)))
+    for dataset in opened:
+        by_number = {fold.number: fold for fold in dataset.folds(protocol.split)}
+        for fold in _chosen_folds(dataset, by_number, folds or protocol.split.run_folds):
             for seed in seeds or protocol.split.seeds:
-                for row in rows:
-                    encoder = encoders[row]
-                    spec = RunSpec(
-                        model=row.name,
-                        options=dict(row.options) | ({"weights": encoder[1]} if encoder else {}),
-                        dataset=name,
-                        data_hash=dataset.manifest_hash,
-                        fold=fold,
-                        fold_hash=hashes[fold],
-                        protocol=protocol.name,
-                        settings=protocol.canonical(),
-                        seed=seed,
-                        source=sources[row.name],
-                        weights=weights_hash,
-                    )
-                    file = encoder[0] if encoder else None
-                    jobs[spec.id] = _job(spec, protocol, resources, weights, file)
+                place = Place(dataset, by_number[fold], protocol, seed, sources)
+                for row, task in second:
+                    if task not in lacks[dataset.name]:
+                        made.add(place, row, task, ask)
+    jobs = made.by_id
+    lines = [
+        f"{name} can't serve {', '.join(lacking)}: left out."
+        for name, lacking in lacks.items()
+        if lacking
+    ]
     if force:
-        return Plan(tuple(jobs.values()), frozenset(), frozenset())
+        return Plan(tuple(jobs.values()), frozenset(), frozenset(), tuple(lines))
     done, failed = set(), set()
     for run_id, job in jobs.items():
         if store.read(job.spec) is not None:
@@ -128,7 +131,63 @@ def make_plan(
             jobs[run_id] = job.model_copy(update={"attempt": failures[-1].attempt + 1})
             if not retry_failed:
                 failed.add(run_id)
-    return Plan(tuple(jobs.values()), frozenset(done), frozenset(failed))
+    return Plan(tuple(jobs.values()), frozenset(done), frozenset(failed), tuple(lines))
+
+
+@dataclass(frozen=True)
+class _Jobs:
+    """The jobs of a plan while it is made, by id: a run that serves several rows is there once."""
+
+    protocol: Protocol
+    resources: Resources
+    encoders: Mapping[Row, Encoder | None]
+    weights: Path | None
+    weights_hash: str | None
+    by_id: dict[str, Job]
+
+    def add(self, place: Place, row: Row, task: str, ask: Ask) -> None:
+        """Add the run of a row at a place, after the runs that it needs."""
+        named = _with_encoder(row, self.encoders[row])
+        if task != HIERARCHICAL:
+            self._add(place.spec(named, task, weights=self.weights_hash), row)
+            return
+        lung = ask.lung or row
+        asked = replace(ask, lung=_with_encoder(lung, self.encoders[lung]))
+        spec, needs = place.cascade(named, asked)
+        for each in needs:
+            self._add(each, lung, needed=True)
+        self._add(spec, row, needs=tuple(needs))
+
+    def _add(
+        self, spec: RunSpec, row: Row, *, needed: bool = False, needs: tuple[RunSpec, ...] = ()
+    ) -> None:
+        if spec.id in self.by_id and not needed:
+            return
+        encoder, resources = self.encoders[row], self.resources
+        self.by_id[spec.id] = Job(
+            spec=spec,
+            needs=needs,
+            protocol=_keeping(self.protocol, spec, needed=needed),
+            store=resources.store.resolve(),
+            data=resources.data.resolve(),
+            plugins=resources.plugins,
+            weights=self.weights.resolve() if self.weights else None,
+            encoder=encoder[0].resolve() if encoder else None,
+            device=resources.device,
+            threads=resources.threads,
+        )
+
+
+def _keeping(protocol: Protocol, spec: RunSpec, *, needed: bool) -> Protocol:
+    """The protocol with what a run must leave behind for the runs that need it."""
+    keep = protocol.run.keep
+    if spec.inner is not None:
+        keep = "predictions"  # weights of a part serve nobody
+    elif needed and keep == "none":
+        keep = "predictions"
+    if keep == protocol.run.keep:
+        return protocol
+    return protocol.model_copy(update={"run": protocol.run.model_copy(update={"keep": keep})})
 
 
 def save_plan(store: Path, plan: Plan) -> None:
@@ -146,7 +205,11 @@ def read_plan(store: Path) -> dict[str, str]:
     return wanted if isinstance(wanted, dict) else {}
 
 
-def _encoder_file(row: Row) -> tuple[Path, str] | None:
+Encoder = tuple[Path, str]
+"""A file of an encoder's weights, and the name of its contents."""
+
+
+def _encoder_file(row: Row) -> Encoder | None:
     """The file that a row's encoder starts from, and the name of its contents, if it has one."""
     weights = dict(row.options).get("weights")
     if not isinstance(weights, str) or not weights.endswith(".safetensors"):
@@ -159,35 +222,22 @@ def _encoder_file(row: Row) -> tuple[Path, str] | None:
     return path, encoder_name(path)
 
 
-def _job(
-    spec: RunSpec,
-    protocol: Protocol,
-    resources: Resources,
-    weights: Path | None,
-    encoder: Path | None,
-) -> Job:
-    return Job(
-        spec=spec,
-        protocol=protocol,
-        store=resources.store.resolve(),
-        data=resources.data.resolve(),
-        plugins=resources.plugins,
-        weights=weights.resolve() if weights else None,
-        encoder=encoder.resolve() if encoder else None,
-        device=resources.device,
-        threads=resources.threads,
-    )
+def _with_encoder(row: Row, encoder: Encoder | None) -> Row:
+    """The row with the name of its encoder's weights in place of their path."""
+    if encoder is None:
+        return row
+    return Row(row.name, tuple(sorted({**dict(row.options), "weights": encoder[1]}.items())))
 
 
 def _chosen_folds(
-    dataset: PreparedDataset, hashes: dict[int, str], wanted: Sequence[int] | None
+    dataset: PreparedDataset, folds: Mapping[int, Fold], wanted: Sequence[int] | None
 ) -> list[int]:
     if wanted is None:
-        return sorted(hashes)
+        return sorted(folds)
     for fold in wanted:
-        if fold not in hashes:
+        if fold not in folds:
             raise CovbenchError(
                 f"{dataset.name} has no fold {fold}.",
-                f"Its folds are {min(hashes)}-{max(hashes)}: give --folds within them.",
+                f"Its folds are {min(folds)}-{max(folds)}: give --folds within them.",
             )
     return list(wanted)

@@ -15,16 +15,20 @@ from benchmark.bank import ImageBank, input_statistics
 from benchmark.complexity import measure_cost
 from benchmark.datasets import PreparedDataset, open_dataset
 from benchmark.datasets.folds import Fold
+from benchmark.datasets.inside import InsideLungs
 from benchmark.protocols import Protocol
-from results.files import sha256_file, write_atomically
+from results.cases import CASES
+from results.files import file_name, sha256_file, write_atomically
 from results.predictions import PREDICTIONS
 from results.provenance import describe_code, describe_environment
 from results.record import Data, RunRecord, Training, now
 from results.store import Store
+from runners.cascade import cost_of, lungs_of
 from runners.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
-from runners.evaluate import TARGET, Evaluation, cases_csv, evaluate, write_predictions
+from runners.evaluate import Evaluation, cases_csv, evaluate, write_predictions
 from runners.job import Job
 from runners.progress import Progress, ProgressWriter
+from runners.stages import fold_of
 from runners.train import Hooks, InputScale, TrainingState, fit
 from runners.weights import encoder_name, load_weights, save_weights
 from zoo.cards import Card
@@ -34,9 +38,6 @@ from zoo.registry import create_model, get_card
 from zoo.source import source_files, source_hash
 
 IN_CHANNELS = 3
-
-_LABELS = 2
-"""Labels of the masks: background and infection, whatever the network's outputs."""
 
 
 def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -> RunRecord:
@@ -60,23 +61,27 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
     for plugin in job.plugins:
         load(plugin)
     card = get_card(spec.model)
-    dataset = open_dataset(spec.dataset, job.data)
-    fold = _fold(dataset, job)
+    dataset = open_dataset(spec.dataset, job.data, task=spec.task)
+    fold = fold_of(dataset, protocol, spec)
     _refuse_changes(job, dataset, fold, source_hash(card))
+    if spec.cascade is not None:
+        dataset = InsideLungs(dataset, lungs_of(job, dataset, fold), spec.cascade)
 
     device = torch.device(job.device)
-    num_classes = num_classes_of(protocol)
+    num_classes = num_classes_of(protocol, len(dataset.classes))
+    bank = ImageBank.of(dataset, protocol.input.size, fold.train, device=device)
+    in_channels = IN_CHANNELS + bank.extra_channels
     torch.manual_seed(spec.seed)
-    network = create_model(spec.model, IN_CHANNELS, num_classes, **job.options).to(device)
+    network = create_model(spec.model, in_channels, num_classes, **job.options).to(device)
     print(f"[{started}] {spec.title}: built {describe_code(network).network_class}", flush=True)
 
-    bank = ImageBank.of(dataset, protocol.input.size, fold.train, device=device)
     scale = InputScale(*input_statistics(bank, protocol, IN_CHANNELS))
     training = None
     if job.weights is not None:
         load_weights(network, job.weights, card)
     else:
-        state = _train(job, network, card, bank, scale, report, should_stop)
+        labels = len(dataset.classes)
+        state = _train(job, network, card, bank, scale, labels, report, should_stop)
         training = _training_block(job, state)
     del bank
 
@@ -91,7 +96,7 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
         code=describe_code(network),
         env=describe_environment(device),
         data=Data(
-            manifest_hash=dataset.manifest_hash,
+            manifest_hash=dataset.data_hash,
             fold_hash=fold.hash,
             n_train=len(fold.train),
             n_test=len(fold.test),
@@ -101,9 +106,9 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
             std=scale.std,
         ),
         training=training,
-        scores={TARGET: outcome.scores},
-        counts={TARGET: outcome.counts},
-        cost=measure_cost(card, IN_CHANNELS, num_classes, spec.options),
+        scores={target: scored.scores for target, scored in outcome.targets.items()},
+        counts={target: scored.counts for target, scored in outcome.targets.items()},
+        cost=cost_of(job, measure_cost(card, in_channels, num_classes, spec.options)),
         evaluation_seconds=seconds,
         weights_name=job.weights.name if job.weights else None,
         files=_write_files(folder, job, card, outcome, network),
@@ -114,26 +119,16 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
     return record
 
 
-def num_classes_of(protocol: Protocol) -> int:
-    """Channels of the output: one sigmoid logit, or a softmax over background and infection."""
-    return 1 if protocol.input.outputs == "sigmoid" else 2
-
-
-def _fold(dataset: PreparedDataset, job: Job) -> Fold:
-    for fold in dataset.folds(job.protocol.split):
-        if fold.number == job.spec.fold:
-            return fold
-    raise CovbenchError(
-        f"{job.spec.dataset} has no fold {job.spec.fold}.",
-        "Give one of its folds.",
-    )
+def num_classes_of(protocol: Protocol, labels: int = 2) -> int:
+    """Channels of the output: one sigmoid logit, or a softmax over all labels of the masks."""
+    return 1 if protocol.input.outputs == "sigmoid" else labels
 
 
 def _refuse_changes(job: Job, dataset: PreparedDataset, fold: Fold, source: str) -> None:
     """A number must belong to its id, so what changed since the plan is refused."""
     spec = job.spec
     found = {
-        "data": (spec.data_hash, dataset.manifest_hash),
+        "data": (spec.data_hash, dataset.data_hash),
         "fold": (spec.fold_hash, fold.hash),
         "network's source": (spec.source, source),
     }
@@ -153,6 +148,7 @@ def _train(
     card: Card,
     bank: ImageBank,
     scale: InputScale,
+    labels: int,
     report: ProgressWriter,
     should_stop: Callable[[], bool],
 ) -> TrainingState:
@@ -174,7 +170,7 @@ def _train(
         job.protocol,
         scale,
         seed=job.spec.seed,
-        num_classes=_LABELS,
+        num_classes=labels,
         resume=resume,
         hooks=hooks,
     )
@@ -203,8 +199,11 @@ def _write_files(
 ) -> dict[str, str]:
     """Write what the protocol keeps beside the record; returns file names and their SHA-256."""
     keep = job.protocol.run.keep
-    written = [folder / "cases.csv"]
-    write_atomically(written[0], cases_csv(outcome.rows))
+    written: list[Path] = []
+    for target, scored in outcome.targets.items():
+        name = f"cases-{file_name(target)}.csv" if written else CASES
+        written.append(folder / name)
+        write_atomically(written[-1], cases_csv(scored.rows))
     if keep in ("both", "predictions"):
         written.append(folder / PREDICTIONS)
         write_atomically(written[-1], lambda file: write_predictions(file, outcome.predictions))

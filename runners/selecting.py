@@ -12,6 +12,9 @@ from zoo.pretrained import check_word
 from zoo.registry import cards, get_card
 from zoo.selection import Row, Scalar, passed_over, select
 
+CASCADES = {"chsnet": "raiunet"}
+"""Rows that are cascades by name, and the network that plays both of their parts."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -22,6 +25,7 @@ class Choice:
         plugins: The user's files and entry points, which workers must load again.
         missing: Rows of a published table whose network, or its weights, are not here.
         scratch: Networks that were to start from given weights and take none.
+        joined: Networks that are run as cascades, for the rows that are cascades by name.
         apart: Networks of a group that can't be trained by themselves, and were left out.
         uninstalled: Networks of a group that were left out, since packages of theirs are missing.
         packages: Those packages, as pip names them.
@@ -29,6 +33,7 @@ class Choice:
 
     rows: tuple[Row, ...]
     plugins: tuple[str, ...] = ()
+    joined: tuple[Row, ...] = ()
     missing: tuple[str, ...] = ()
     scratch: tuple[str, ...] = ()
     apart: tuple[str, ...] = ()
@@ -67,9 +72,10 @@ def choose_rows(
     if table:
         return _rows_of(table)
     chosen = select(models or [])
+    joined = [row for row in chosen if row.name in CASCADES]
     rows = [row for row in chosen if get_card(row.name).trainable]
-    apart = [row.name for row in chosen if row not in rows]
-    if not rows:
+    apart = [row.name for row in chosen if row not in rows and row not in joined]
+    if not rows and not joined:
         raise CovbenchError(
             f"{apart[0]} can't be trained by itself.",
             f"`covbench models {apart[0]}` says which networks it is joined of: train those.",
@@ -82,6 +88,7 @@ def choose_rows(
     return Choice(
         tuple(rows),
         tuple(dict.fromkeys(origin for origin in origins if origin)),
+        joined=tuple(Row(CASCADES[row.name], row.options) for row in joined),
         scratch=tuple(scratch),
         apart=tuple(apart),
         uninstalled=tuple(left_out),
@@ -119,13 +126,15 @@ def _rows_of(table: str) -> Choice:
         CovbenchError: No such table, or none of its networks is here.
     """
     here = cards()
-    rows, missing, apart = [], [], []
+    rows, joined, missing, apart = [], [], [], []
     for printed in published_table(table).rows:
         card = here.get(printed.get("network", ""))
         pretrained = printed.get("imagenet") == "yes"
         if card is None or (pretrained and "weights" not in card.options):
             method = method_of(printed)
             missing.append(f"{method} (ImageNet)" if pretrained else method)
+        elif card.name in CASCADES:
+            joined.append(Row(CASCADES[card.name]))
         elif not card.trainable:
             apart.append(card.name)
         else:
@@ -134,4 +143,9 @@ def _rows_of(table: str) -> Choice:
         raise CovbenchError(
             f"None of the networks of {table} is here.", "Tables with networks: miniseg-table3."
         )
-    return Choice(tuple(dict.fromkeys(rows)), missing=tuple(missing), apart=tuple(apart))
+    return Choice(
+        tuple(dict.fromkeys(rows)),
+        joined=tuple(dict.fromkeys(joined)),
+        missing=tuple(missing),
+        apart=tuple(apart),
+    )

@@ -126,9 +126,62 @@ def make_folds(
     elif shipped is not None:
         sides = _listed(cases, shipped)
     else:
-        sides = _grouped(cases, foreground, split)
+        sides = _grouped(cases, foreground, split.folds, split.seed)
     return tuple(
         _fold(number, cases, train, test, groups_known)
+        for number, (train, test) in enumerate(sides, start=1)
+    )
+
+
+def inner_folds(
+    cases: Sequence[Case],
+    foreground: Sequence[int],
+    outer: Fold,
+    split: Split,
+    count: int,
+    *,
+    groups_known: GroupsKnown,
+) -> tuple[Fold, ...]:
+    """The training part of a fold, cut again: each part is tested by what the others train.
+
+    Groups stay whole, unless the fold itself was drawn by slice: then these are too.
+
+    Args:
+        cases: All slices of the dataset.
+        foreground: Foreground pixels of each.
+        outer: The fold whose training slices are cut.
+        split: The rule that made it; its seed is used.
+        count: Number of parts.
+        groups_known: Whether the groups of all, some or no slices are known.
+
+    Raises:
+        CovbenchError: There are too few groups (or slices).
+    """
+    own = [cases[i] for i in outer.train]
+    groups = {case.id if split.kind == "random" else case.group for case in own}
+    if len(groups) < count:
+        what = "slices" if split.kind == "random" else "groups"
+        raise CovbenchError(
+            f"{count} inner folds can't be made of the {len(groups)} training {what} of fold "
+            f"{outer.number}.",
+            f"Give --inner-folds {len(groups)} or fewer, or more patients."
+            if len(groups) > 1
+            else "Name more than one patient in groups.csv.",
+        )
+    if split.kind == "random":
+        order = sorted(range(len(own)), key=lambda i: _shuffle_key(split.seed, own[i].id))
+        tests = [sorted(order[part::count]) for part in range(count)]
+        sides = [(sorted(set(order) - set(test)), test) for test in tests]
+    else:
+        sides = _grouped(own, [foreground[i] for i in outer.train], count, split.seed)
+    return tuple(
+        _fold(
+            number,
+            cases,
+            [outer.train[i] for i in train],
+            [outer.train[i] for i in test],
+            groups_known,
+        )
         for number, (train, test) in enumerate(sides, start=1)
     )
 
@@ -158,7 +211,9 @@ def _listed(cases: Sequence[Case], shipped: FoldList) -> list[Sides]:
     ]
 
 
-def _grouped(cases: Sequence[Case], foreground: Sequence[int], split: Split) -> list[Sides]:
+def _grouped(
+    cases: Sequence[Case], foreground: Sequence[int], count: int, seed: int
+) -> list[Sides]:
     """K-fold over whole groups, greedily balanced in slices and in foreground pixels.
 
     The heaviest groups are placed first, where weight is the share of all slices plus the share
@@ -168,9 +223,9 @@ def _grouped(cases: Sequence[Case], foreground: Sequence[int], split: Split) -> 
     members: dict[str, list[int]] = {}
     for i, case in enumerate(cases):
         members.setdefault(case.group, []).append(i)
-    if not 2 <= split.folds <= len(members):
+    if not 2 <= count <= len(members):
         raise CovbenchError(
-            f"{split.folds} folds can't be made of {len(members)} groups: groups are kept whole.",
+            f"{count} folds can't be made of {len(members)} groups: groups are kept whole.",
             f"Set split.folds from 2 to {len(members)}."
             if len(members) > 1
             else "Name more than one patient in groups.csv, or use split.kind=random.",
@@ -181,12 +236,12 @@ def _grouped(cases: Sequence[Case], foreground: Sequence[int], split: Split) -> 
     def weight(group: str) -> int:
         return len(members[group]) * all_pixels + pixels[group] * all_slices
 
-    shuffled = sorted(members, key=lambda group: _shuffle_key(split.seed, group))
+    shuffled = sorted(members, key=lambda group: _shuffle_key(seed, group))
     ranked = sorted(shuffled, key=weight, reverse=True)
-    runs = [ranked[i : i + split.folds] for i in range(0, len(ranked), split.folds)]
+    runs = [ranked[i : i + count] for i in range(0, len(ranked), count)]
     order = [group for run in runs for group in shuffled if group in run]
-    tests: list[list[int]] = [[] for _ in range(split.folds)]
-    load = [0] * split.folds
+    tests: list[list[int]] = [[] for _ in range(count)]
+    load = [0] * count
     for group in order:
         size = len(members[group])
 
@@ -194,7 +249,7 @@ def _grouped(cases: Sequence[Case], foreground: Sequence[int], split: Split) -> 
             slices = len(tests[f]) * size * all_pixels**2
             return slices + load[f] * pixels[group] * all_slices**2
 
-        lightest = min(range(split.folds), key=increase)
+        lightest = min(range(count), key=increase)
         tests[lightest] += members[group]
         load[lightest] += pixels[group]
     return [

@@ -143,8 +143,16 @@ class PreparedDataset:
 
     @property
     def data_hash(self) -> str:
-        """The identity of what the task reads, SHA-256 in hex; the task lung reads the lungs."""
-        if self.task != "lung":
+        """The identity of what its task reads; see `hash_for`."""
+        return self.hash_for(self.task)
+
+    def hash_for(self, task: str) -> str:
+        """The identity of what a task reads, SHA-256 in hex.
+
+        The lungs count for the task lung alone. Where they are masks that a network predicted,
+        its run is part of the identity of the run that uses them.
+        """
+        if task != "lung":
             return self.manifest_hash
         both = f"{self.manifest_hash}:{self.manifest.files[LUNGS]}"
         return hashlib.sha256(both.encode()).hexdigest()
@@ -210,6 +218,10 @@ class PreparedDataset:
         for i in range(len(self.cases)):
             images[i], masks[i] = self.stretched(i, size)
         return images, masks
+
+    def planes(self, size: int) -> Grey | None:
+        """One more channel of the input, (N, size, size) uint8; plain images have none."""
+        return None
 
     def stretched(self, i: int, size: int) -> tuple[Grey, Grey]:
         """Slice i as it is in `at_size`: image and mask, each (size, size) uint8."""

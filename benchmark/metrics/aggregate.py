@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt
 
 from benchmark.metrics.cases import is_penalised
 from benchmark.metrics.confusion import Confusion
-from benchmark.metrics.definitions import METRICS, Aggregation, Metric, Unit
+from benchmark.metrics.definitions import INSIDE_LUNG, METRICS, Aggregation, Metric, Unit
 from benchmark.protocols.schema import ScoreRule
 
 
@@ -101,6 +101,15 @@ def pooled_counts(rows: Sequence[Mapping[str, Any]]) -> Confusion:
     return Confusion(*(sum(int(row[name]) for row in rows) for name in ("tp", "fp", "fn", "tn")))
 
 
+def _inside_lung(rows: Sequence[Mapping[str, Any]]) -> Score:
+    """The share of all images' true foreground that lies inside the predicted lungs."""
+    inside = sum(int(row[INSIDE_LUNG.column]) for row in rows)
+    foreground = sum(int(row["tp"]) + int(row["fn"]) for row in rows)
+    value = inside / foreground if foreground else math.nan
+    defined = len(rows) if foreground else 0
+    return _score(INSIDE_LUNG, value, defined, len(rows) - defined, 0)
+
+
 def check_identities(values: Mapping[str, float]) -> None:
     """Makes sure that pooled scores can come from one confusion matrix.
 
@@ -140,7 +149,7 @@ def aggregate(
         rule: The `score` section that the rows were scored under.
 
     Returns:
-        Scores by key of `METRICS`; `_mm` keys only where some row has that column.
+        Scores by key of `METRICS`; `_mm` keys, and a cascade's, only where some row has the column.
 
     Raises:
         ValueError: Where there are no rows, or not one group for each.
@@ -152,6 +161,10 @@ def aggregate(
     scores: dict[str, Score] = {}
     pooled: dict[str, float] = {}
     for key, metric in METRICS.items():
+        if metric is INSIDE_LUNG:
+            if any(metric.column in row for row in rows):
+                scores[key] = _inside_lung(rows)
+            continue
         if metric.aggregation == "pooled":
             value = pooled[metric.measure] = getattr(counts, metric.measure)
             undefined = len(rows) if math.isnan(value) else 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoo.errors import CovbenchError, unknown
+from zoo.errors import CovbenchError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +32,13 @@ Models = Annotated[
 Data = Annotated[
     list[str], typer.Option("--data", "-d", help="Prepared datasets; comma-separated, repeatable.")
 ]
-Task = Annotated[str, typer.Option(help="What is segmented: infection.")]
+Task = Annotated[
+    str,
+    typer.Option(
+        help="What is segmented: infection, lung, hierarchical (infection inside predicted "
+        "lungs), multiclass."
+    ),
+]
 Protocol = Annotated[
     str, typer.Option("--protocol", "-p", help="A shipped protocol, or a path to your own TOML.")
 ]
@@ -84,8 +90,6 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON list of objects on standard output.")
 ]
 
-_TASKS = ("infection",)
-
 
 def split_commas(values: Sequence[str]) -> list[str]:
     """Comma-separated, repeatable words as one list."""
@@ -121,12 +125,6 @@ def parse_numbers(text: str | None, what: str, least: int) -> tuple[int, ...] | 
             f"Write it as {least}-{least + 2} or {least},{least + 2}; {what}s start at {least}.",
         ) from None
     return tuple(dict.fromkeys(numbers))
-
-
-def check_task(task: str) -> None:
-    """Refuse a task that no dataset serves."""
-    if task not in _TASKS:
-        raise unknown("task", task, _TASKS, ", ".join(_TASKS))
 
 
 def check_writable(folder: Path) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from runners.cli import options
 from runners.cli.training import announce, train_missing
-from zoo.errors import unknown
+from zoo.errors import CovbenchError, unknown
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from runners.drive import Outcome
     from runners.plan import Plan
+    from runners.stages import Ask
 
 
 def run(
@@ -33,6 +34,28 @@ def run(
     ] = None,
     data: options.Data = ["phantom"],  # noqa: B006 (Typer copies it)
     task: options.Task = "infection",
+    lung_model: Annotated[
+        str,
+        typer.Option(
+            help="hierarchical: the network that predicts the lungs; same: each row its own."
+        ),
+    ] = "same",
+    lungs: Annotated[
+        str, typer.Option(help="hierarchical: predicted, or truth (an oracle).")
+    ] = "predicted",
+    lung_mask: Annotated[
+        str,
+        typer.Option(
+            help="hierarchical: hard (what is not lung is black), soft (darkened by probability), "
+            "channel (the mask beside the image)."
+        ),
+    ] = "hard",
+    dilation: Annotated[
+        int, typer.Option(help="hierarchical: widen the lungs by so many pixels.")
+    ] = 0,
+    inner_folds: Annotated[
+        int, typer.Option(help="hierarchical: parts that predict each other's training lungs.")
+    ] = 3,
     protocol: options.Protocol = "identical",
     set_: options.Set = None,
     folds: options.Folds = None,
@@ -67,7 +90,6 @@ def run(
 
     What is recorded is skipped, so the same command continues where it was stopped.
     """
-    options.check_task(task)
     if executor != "local":
         raise unknown("executor", executor, ["local"], "local")
     from benchmark.datasets import data_root
@@ -79,6 +101,7 @@ def run(
 
     chosen = choose_rows(models, rows, weights)
     settings = load_protocol(protocol, set_ or [])
+    ask = _ask(task, lung_model, lungs, lung_mask, dilation, inner_folds)
     console = options.messages()
     slots, device, threads = slots_and_threads(gpus, jobs, threads)
     if not dry_run:
@@ -98,12 +121,16 @@ def run(
         chosen.rows,
         options.split_commas(data),
         settings,
-        Resources(out, data_root(), chosen.plugins, device, threads),
+        Resources(out, data_root(), _plugins(chosen.plugins, ask), device, threads),
+        ask=ask,
+        joined=chosen.joined,
         folds=options.parse_numbers(folds, "fold", 1),
         seeds=options.parse_numbers(seeds, "seed", 0),
         retry_failed=retry_failed,
         force=force,
     )
+    for line in plan.notes:
+        console.print(line, highlight=False, soft_wrap=True)
     announce(plan, len(slots), console, yes=yes or dry_run, on_gpu=device == "cuda")
     if dry_run:
         for job in plan.todo:
@@ -116,6 +143,53 @@ def run(
     save_plan(out, plan)
     outcome = train_missing(plan, slots, store, console, fail_fast=fail_fast)
     return _finish(plan, outcome, out, console)
+
+
+def _ask(
+    task: str, lung_model: str, lungs: str, lung_mask: str, dilation: int, inner_folds: int
+) -> Ask:
+    """What the options of a cascade ask for.
+
+    Raises:
+        CovbenchError: A value does not fit.
+    """
+    from pydantic import ValidationError
+
+    from benchmark.datasets.inside import Cascade
+    from runners.selecting import choose_rows
+    from runners.stages import Ask
+
+    given: dict[str, Any] = {
+        "lungs": lungs,
+        "mask": lung_mask,
+        "dilation": dilation,
+        "inner_folds": inner_folds,
+    }
+    try:
+        cascade = Cascade.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0])
+        flag = {"mask": "--lung-mask", "inner_folds": "--inner-folds"}.get(key, f"--{key}")
+        raise CovbenchError(
+            f"{flag} {given[key]} does not fit.", f"{first['msg'].replace('Input', flag)}."
+        ) from None
+    if lung_model == "same":
+        return Ask(task, cascade)
+    rows = choose_rows([lung_model]).rows
+    if len(rows) != 1:
+        raise CovbenchError(
+            f"--lung-model {lung_model} names {len(rows)} networks.", "Name one, or same."
+        )
+    return Ask(task, cascade, rows[0])
+
+
+def _plugins(chosen: tuple[str, ...], ask: Ask) -> tuple[str, ...]:
+    """The plug-ins of the rows, and that of the network that predicts their lungs."""
+    from zoo.registry import get_card
+
+    origin = get_card(ask.lung.name).origin if ask.lung else None
+    return tuple(dict.fromkeys([*chosen, origin])) if origin else chosen
 
 
 def _finish(plan: Plan, outcome: Outcome, out: Path, console: Console) -> int:

@@ -16,7 +16,15 @@ from benchmark.bank import ImageBank
 from benchmark.datasets import PreparedDataset, prepare_dataset
 from benchmark.metrics import aggregate
 from benchmark.protocols import Protocol, load_protocol
-from runners.evaluate import Evaluation, Prediction, cases_csv, evaluate, predict, write_predictions
+from runners.evaluate import (
+    Evaluation,
+    Prediction,
+    Scored,
+    cases_csv,
+    evaluate,
+    predict,
+    write_predictions,
+)
 from tests.runners.known import CARD, SCALE, SIZE, Known, slices
 from zoo.cards import Card
 
@@ -34,6 +42,12 @@ def score(dataset: PreparedDataset, classes: int = 2, *changes: str) -> Evaluati
     everything = range(len(dataset))
     device = torch.device("cpu")
     return evaluate(Known(classes), CARD, dataset, everything, protocol(*changes), SCALE, device)
+
+
+def infection(outcome: Evaluation) -> Scored:
+    """The one target of a binary dataset."""
+    assert list(outcome.targets) == ["infection"]
+    return outcome.targets["infection"]
 
 
 def guesses(dataset: PreparedDataset, classes: int, *changes: str) -> list[Prediction]:
@@ -72,7 +86,7 @@ def test_logits_are_resized_and_not_masks(dataset: PreparedDataset) -> None:
         assert (guess.mask != nearest[0, 0].numpy()).any()
 
 
-def test_several_foreground_classes_count_as_one(dataset: PreparedDataset) -> None:
+def test_the_mask_names_the_class(dataset: PreparedDataset) -> None:
     class Third(Known):
         def forward(self, x: Tensor) -> Tensor:
             return super().forward(x)[:, [0, 2, 1]]  # the last channel is the likely one
@@ -80,7 +94,7 @@ def test_several_foreground_classes_count_as_one(dataset: PreparedDataset) -> No
     bank = ImageBank.of(dataset, SIZE, [0])
     (guess,) = predict(Third(3), CARD, bank, [(SIZE, SIZE)], protocol(), SCALE)
     images, _ = dataset.at_size(SIZE)
-    assert np.array_equal(guess.mask, images[0] > 127)
+    assert np.array_equal(guess.mask, 2 * (images[0] > 127))
 
 
 def test_it_pads_to_what_the_card_accepts(dataset: PreparedDataset) -> None:
@@ -117,15 +131,16 @@ def test_an_output_that_is_not_finite_ends_it(value: float, dataset: PreparedDat
 
 
 def test_scored_at_the_images_own_size_or_at_one_size(dataset: PreparedDataset) -> None:
-    own, square = score(dataset), score(dataset, 2, "score.size=24")
+    native, stretched = score(dataset), score(dataset, 2, "score.size=24")
+    own, square = infection(native), infection(stretched)
     for row, case in zip(own.rows, dataset.cases, strict=True):
         assert sum(row[key] for key in ("tp", "fp", "fn", "tn")) == case.height * case.width
-        assert own.predictions[case.id].shape == (case.height, case.width)
+        assert native.predictions[case.id].shape == (case.height, case.width)
     _, masks = dataset.at_size(24)
     for row, mask in zip(square.rows, masks, strict=True):
         assert row["tp"] + row["fn"] == (mask == 1).sum()
         assert row["fp"] + row["tn"] == (mask == 0).sum()
-        assert square.predictions[str(row["id"])].shape == (24, 24)
+        assert stretched.predictions[str(row["id"])].shape == (24, 24)
     assert own.counts.tp == sum(int(row["tp"]) for row in own.rows)
     assert own.counts.tp + own.counts.fn == sum(dataset.foreground)
 
@@ -140,7 +155,7 @@ def test_a_network_that_sees_the_truth_is_perfect(tmp_path: Path) -> None:
         for i, array in enumerate([mask, mask.T, np.zeros_like(mask)]):
             Image.fromarray(array).save(tmp_path / "source" / kind / f"{i}.png")
     made = prepare_dataset("folder", tmp_path / "source", as_name="truth", root=tmp_path / "data")
-    outcome = score(made)
+    outcome = infection(score(made))
     values = {key: score.value for key, score in outcome.scores.items()}
     assert values["dice_pooled"] == values["miou_pooled"] == values["dice_slice"] == 1
     assert values["hausdorff_slice_px"] == 0
@@ -153,6 +168,8 @@ def test_ignored_pixels_do_not_count(dataset: PreparedDataset) -> None:
         """The dataset, with the label 255 wherever the prediction is wrong."""
 
         cases = dataset.cases
+        classes = dataset.classes
+        planes = dataset.planes
 
         def __len__(self) -> int:
             return len(self.cases)
@@ -165,8 +182,8 @@ def test_ignored_pixels_do_not_count(dataset: PreparedDataset) -> None:
 
     wrong = [guess.mask != dataset.mask(guess.position) for guess in guesses(dataset, 2)]
     assert all(bad.any() for bad in wrong)
-    outcome = score(Ignoring())  # type: ignore[arg-type]
-    before = score(dataset)
+    outcome = infection(score(Ignoring()))  # type: ignore[arg-type]
+    before = infection(score(dataset))
     assert outcome.counts.fp == outcome.counts.fn == 0
     assert (outcome.counts.tp, outcome.counts.tn) == (before.counts.tp, before.counts.tn)
     assert outcome.scores["dice_pooled"].value == 1
@@ -178,7 +195,7 @@ def test_ignored_pixels_do_not_count(dataset: PreparedDataset) -> None:
 @pytest.mark.parametrize("spaced", [False, True], ids=["pixels", "partly-mm"])
 def test_the_table_of_cases_gives_the_scores_back(spaced: bool, tmp_path: Path) -> None:
     dataset = slices(tmp_path, spaced)
-    outcome = score(dataset)
+    outcome = infection(score(dataset))
     text = cases_csv(outcome.rows)
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["id"] for row in rows] == [case.id for case in dataset.cases]

@@ -1,0 +1,100 @@
+"""What a cascade's second network takes from the runs of its first: lungs, and their cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.complexity import Cost
+from benchmark.datasets import Fold, PreparedDataset
+from results.predictions import read_predictions
+from results.record import RunRecord
+from results.store import Store
+from runners.job import Job
+from zoo.errors import CovbenchError
+
+Bytes = NDArray[np.uint8]
+
+
+def lungs_of(job: Job, dataset: PreparedDataset, fold: Fold) -> dict[str, Bytes]:
+    """Probability of lung (255 = certain) for every slice of a fold, by its id.
+
+    Lungs of the test slices come from a network that was trained on the fold's training slices;
+    those of each part of the training slices from one that was trained on the other parts.
+
+    Args:
+        job: A hierarchical run; the runs that it needs are recorded.
+        dataset: The whole images.
+        fold: Its slices.
+
+    Raises:
+        CovbenchError: A needed run is not recorded, or kept no predictions, or lacks a slice.
+    """
+    wanted = (*fold.train, *fold.test)
+    cascade = job.spec.cascade
+    if cascade is not None and cascade.lungs == "truth":
+        return {dataset.cases[i].id: dataset.lung(i) * np.uint8(255) for i in wanted}
+    found: dict[str, Bytes] = {}
+    for record in _needed(job):
+        found.update(read_predictions(job.store, record))
+    lacking = [dataset.cases[i].id for i in wanted if dataset.cases[i].id not in found]
+    if lacking:
+        raise CovbenchError(
+            f"The lungs of {len(lacking)} slices were not predicted, such as {lacking[0]}.",
+            "Run the lung network of this cascade again: covbench run --force.",
+        )
+    return found
+
+
+def cost_of(job: Job, second: Cost) -> Cost:
+    """What a run's row costs in use: of a cascade with predicted lungs, both of its networks."""
+    if not job.needs:
+        return second
+    first = _needed(job)[0].cost
+    unused = None
+    if first.params_unused is not None and second.params_unused is not None:
+        unused = first.params_unused + second.params_unused
+    return Cost(
+        params=first.params + second.params,
+        params_trainable=first.params_trainable + second.params_trainable,
+        params_unused=unused,
+        macs=_summed(first.macs, second.macs),
+        input_size=second.input_size,
+        uncounted={
+            name: first.uncounted.get(name, 0) + second.uncounted.get(name, 0)
+            for name in {**first.uncounted, **second.uncounted}
+        },
+        forward_bytes=_larger(first.forward_bytes, second.forward_bytes),
+        saved_bytes=second.saved_bytes,
+        notes=tuple(dict.fromkeys((*first.notes, *second.notes, _BOTH))),
+    )
+
+
+_BOTH = "Parameters and multiply-adds are those of both networks of the cascade."
+
+
+def _needed(job: Job) -> list[RunRecord]:
+    """The records of the runs that a run needs, in their order."""
+    store = Store(job.store)
+    found = []
+    for need, expected in zip(job.needs, job.spec.needs, strict=True):
+        record = store.read(need)
+        if need.id != expected or record is None:
+            raise CovbenchError(
+                f"{need.title}, which {job.spec.title} needs, is not recorded.",
+                "Run the same command again: it plans anew.",
+            )
+        found.append(record)
+    return found
+
+
+def _summed(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
+    """The sums of counters that both have."""
+    return {name: first[name] + second[name] for name in second if name in first}
+
+
+def _larger(first: int | None, second: int | None) -> int | None:
+    """The larger of two peaks: the networks run one after the other."""
+    return max(first, second) if first is not None and second is not None else None
