@@ -200,7 +200,7 @@ def two_protocols(found: Sequence[Place], first: str, second: str) -> tuple[Plac
 
 
 def _same_data(one: Place, other: Place) -> bool:
-    return (one.spec.data_hash, one.spec.task) == (other.spec.data_hash, other.spec.task)
+    return (one.spec.data_hash, one.spec.truth) == (other.spec.data_hash, other.spec.truth)
 
 
 def _check_rows(found: Sequence[Place], rows: Sequence[str]) -> None:

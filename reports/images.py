@@ -97,12 +97,12 @@ def open_pixels(subject: Subject) -> Pixels | str:
     if protocol is None:
         return "The protocol is of another covbench version."
     try:
-        dataset = open_dataset(spec.dataset)
+        dataset = open_dataset(spec.dataset, task=spec.truth)
     except CovbenchError as error:
         return f"{error.problem} {error.remedy}"
-    if dataset.manifest_hash != spec.data_hash:
+    if dataset.data_hash != spec.data_hash:
         return (
-            f"{spec.dataset} here holds other data ({dataset.manifest_hash[:8]}) than the runs "
+            f"{spec.dataset} here holds other data ({dataset.data_hash[:8]}) than the runs "
             f"were scored on ({spec.data_hash[:8]})."
         )
     size = protocol.score.size

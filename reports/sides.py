@@ -110,8 +110,8 @@ def check_paired(first: Side, second: Side) -> None:
     """
     one, other = first.records[0].spec, second.records[0].spec
     who = f"{first.label} and {second.label}"
-    if (one.data_hash, one.task) != (other.data_hash, other.task):
-        names = [f"{spec.dataset} {spec.data_hash[:8]} ({spec.task})" for spec in (one, other)]
+    if (one.data_hash, one.truth) != (other.data_hash, other.truth):
+        names = [f"{spec.dataset} {spec.data_hash[:8]} ({spec.truth})" for spec in (one, other)]
         raise CovbenchError(
             f"{who} are scored on different data: {' and '.join(names)}.",
             "Only scores on the same prepared dataset are compared: run one on the other's.",

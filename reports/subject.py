@@ -40,8 +40,8 @@ class Subject:
         """Dataset and protocol in a file's name: `phantom-smoke`."""
         spec = self.comparison.spec
         parts = [spec.dataset, spec.protocol, *self.comparison.changes]
-        if spec.task != "infection":
-            parts.append(spec.task)
+        if spec.truth != "infection":
+            parts.append(spec.truth)
         if self.mark:
             parts.append(self.mark)
         return slug("-".join(parts))
@@ -57,7 +57,7 @@ class Holdings:
 
     Attributes:
         root: Its folder.
-        subjects: Its comparisons, by dataset, protocol and task.
+        subjects: Its comparisons, by dataset, protocol and truth.
         records: All valid records.
         failures: The last failure of each run that has no record.
         damaged: Records that can't be read.

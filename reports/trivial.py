@@ -33,13 +33,13 @@ def trivial_frames(comparison: Comparison, target: str) -> tuple[Frames, list[st
     import pandas as pd
 
     spec, protocol = comparison.spec, comparison.protocol
-    if not target == spec.task == "infection":
-        return {}, ["Trivial predictors are left out: they are defined for the infection alone."]
+    if target != spec.truth:
+        return {}, ["Trivial predictors are left out: they are defined for one class alone."]
     if protocol is None:
         return {}, ["Trivial predictors are left out: the protocol is of another covbench version."]
     try:
-        dataset = open_dataset(spec.dataset)
-        if dataset.manifest_hash != spec.data_hash:
+        dataset = open_dataset(spec.dataset, task=spec.truth)
+        if dataset.data_hash != spec.data_hash:
             return {}, [f"Trivial predictors are left out: {spec.dataset} here holds other data."]
         folds = {(fold.number, fold.hash): fold for fold in dataset.folds(protocol.split)}
     except CovbenchError as error:

@@ -19,7 +19,7 @@ from benchmark.datasets import PreparedDataset
 from benchmark.datasets.inside import InsideLungs
 from benchmark.labels import IGNORE
 from benchmark.metrics import Row, Score, aggregate, score_case
-from benchmark.metrics.aggregate import pooled_counts
+from benchmark.metrics.aggregate import inside_lung, pooled_counts
 from benchmark.metrics.definitions import INSIDE_LUNG
 from benchmark.protocols import Protocol
 from results.record import Counts
@@ -177,13 +177,18 @@ def evaluate(
         {
             target: Scored(
                 own,
-                aggregate(own, groups, protocol.score),
+                aggregate(own, groups, protocol.score) | _of_cascade(own),
                 Counts(**asdict(pooled_counts(own))),
             )
             for target, own in rows.items()
         },
         predictions,
     )
+
+
+def _of_cascade(rows: Sequence[Row]) -> dict[str, Score]:
+    """What is said of a cascade's lungs beside its scores; nothing of other runs."""
+    return {INSIDE_LUNG.key: inside_lung(rows)} if INSIDE_LUNG.column in rows[0] else {}
 
 
 ALL = "all lesions"

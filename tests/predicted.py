@@ -36,7 +36,7 @@ def probabilities(pixels: Pixels) -> np.ndarray:
 class Dataset:
     """Images by id: the places of their foreground. The patient stands before the dash."""
 
-    manifest_hash = "d" * 64
+    data_hash = "d" * 64
 
     def __init__(self, truth: Mapping[str, Sequence[int]]) -> None:
         self.truth = {
@@ -50,7 +50,7 @@ class Dataset:
 
     def put(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Stand where prepared datasets are."""
-        monkeypatch.setattr("benchmark.datasets.open_dataset", lambda name: self)
+        monkeypatch.setattr("benchmark.datasets.open_dataset", lambda name, task: self)
 
 
 def write_predicted(

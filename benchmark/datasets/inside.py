@@ -48,6 +48,12 @@ class Cascade(BaseModel):
     lung_source: str = ""
 
     @property
+    def as_published(self) -> bool:
+        """Whether it is CHS-Net's: one network twice, predicted lungs, a hard mask as it is."""
+        usual = Cascade(inner_folds=self.inner_folds)
+        return self == usual
+
+    @property
     def words(self) -> str:
         """What differs from the default, for a row's name; empty where nothing does."""
         usual = Cascade()

@@ -101,8 +101,8 @@ def pooled_counts(rows: Sequence[Mapping[str, Any]]) -> Confusion:
     return Confusion(*(sum(int(row[name]) for row in rows) for name in ("tp", "fp", "fn", "tn")))
 
 
-def _inside_lung(rows: Sequence[Mapping[str, Any]]) -> Score:
-    """The share of all images' true foreground that lies inside the predicted lungs."""
+def inside_lung(rows: Sequence[Mapping[str, Any]]) -> Score:
+    """The share of all images' true foreground inside a cascade's lungs (`INSIDE_LUNG`)."""
     inside = sum(int(row[INSIDE_LUNG.column]) for row in rows)
     foreground = sum(int(row["tp"]) + int(row["fn"]) for row in rows)
     value = inside / foreground if foreground else math.nan
@@ -149,7 +149,7 @@ def aggregate(
         rule: The `score` section that the rows were scored under.
 
     Returns:
-        Scores by key of `METRICS`; `_mm` keys, and a cascade's, only where some row has the column.
+        Scores by key of `METRICS`; `_mm` keys only where some row has that column.
 
     Raises:
         ValueError: Where there are no rows, or not one group for each.
@@ -161,10 +161,6 @@ def aggregate(
     scores: dict[str, Score] = {}
     pooled: dict[str, float] = {}
     for key, metric in METRICS.items():
-        if metric is INSIDE_LUNG:
-            if any(metric.column in row for row in rows):
-                scores[key] = _inside_lung(rows)
-            continue
         if metric.aggregation == "pooled":
             value = pooled[metric.measure] = getattr(counts, metric.measure)
             undefined = len(rows) if math.isnan(value) else 0

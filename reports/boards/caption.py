@@ -20,7 +20,9 @@ def title(comparison: Comparison, target: str) -> str:
     """Dataset, protocol with its changes, and what was segmented."""
     changes = f" with {', '.join(comparison.changes)}" if comparison.changes else ""
     spec = comparison.spec
-    what = "" if target == spec.task == "infection" else f", {target} ({spec.task})"
+    what = {spec.truth: "", "infection": ""}.get(target, f", {target}")
+    if spec.truth != "infection":
+        what = f", {spec.truth}{what and ':'}{what.removeprefix(',')}"
     return f"{spec.dataset}, protocol {spec.protocol}{changes}{what}"
 
 

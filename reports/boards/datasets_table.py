@@ -56,8 +56,9 @@ def _row(name: str, data_hash: str) -> Row:
         data = open_dataset(name)
     except CovbenchError:
         return missing
-    if data.manifest_hash != data_hash:
+    if data_hash not in (data.manifest_hash, data.has_lungs and data.hash_for("lung")):
         return missing
+    lungs = sum(bool(data.lung(i).any()) for i in range(len(data))) if data.has_lungs else None
     sizes = sorted({(case.height, case.width) for case in data.cases})
     shown = [f"{height}×{width}" for height, width in sizes[:2]]
     return Row(
@@ -66,7 +67,7 @@ def _row(name: str, data_hash: str) -> Row:
             Cell(len({case.group for case in data.cases})),
             Cell(" or ".join(shown) if len(sizes) < 3 else f"{shown[0]} and {len(sizes) - 1} more"),
             Cell(len(data)),
-            Cell(),
+            Cell(lungs),
             Cell(sum(count > 0 for count in data.foreground)),
         ),
     )

@@ -63,7 +63,9 @@ def join(
             (each, entry)
             for each in wheres
             for entry in each.entries
-            if (spec := entry.specs[0]).model == wanted and spec.task == task
+            if (spec := entry.specs[0]).model == wanted
+            and spec.task == task
+            and (spec.cascade is None or spec.cascade.as_published)
         ]
         alike = [pair for pair in own if _pretrained(pair[1]) == pretrained]
         scratch = [pair for pair in own if pretrained and wanted not in from_scratch]

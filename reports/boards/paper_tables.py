@@ -142,7 +142,7 @@ def _facts(each: Joined, form: Form, subject: Subject | None) -> RowFacts:
     spec = each.entry.specs[0]
     facts = facts_of(
         each.entry,
-        _TARGETS.get(spec.task, "infection"),
+        _TARGETS.get(spec.truth, "infection"),
         len(subject.comparison.wanted),
         form,
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from benchmark.metrics import METRICS, Metric
+from benchmark.metrics.definitions import INSIDE_LUNG
 from reports.analysis import Analysis
 from reports.comparison import Entry
 from reports.frame import Over, summarise, tidy
@@ -57,16 +58,21 @@ class Form:
     machine: MachineProfile | None = None
 
 
-def columns_of(form: Form, analysis: Analysis | None, *, empty: bool) -> list[Column]:
+def columns_of(
+    form: Form, analysis: Analysis | None, *, empty: bool, known: Collection[str] = ()
+) -> list[Column]:
     """The columns of a form.
 
     Args:
         form: How the table is made.
         analysis: What patients' scores say: its intervals decide which values are equal.
         empty: Whether there are images with empty masks.
+        known: Keys of the scores that some row has.
     """
     found = []
     for each in form.layout.columns:
+        if each.value == "inside_lung" and INSIDE_LUNG.key not in known:
+            continue
         if each.value == "empty":
             if empty:
                 found.append(Column("undefined", "Left out", style="count", brief=each.brief))
@@ -82,7 +88,10 @@ def _column(each: LayoutColumn, form: Form, analysis: Analysis | None) -> Column
         if each.printed:
             return Column(each.printed, each.title, style="text", brief=each.brief)
         title, style, unit = _VALUES[each.value]
-        return Column(each.value, each.title or title, style, unit, each.digits, brief=each.brief)
+        scale = 100.0 if unit == "%" else 1.0
+        return Column(
+            each.value, each.title or title, style, unit, each.digits, scale=scale, brief=each.brief
+        )
     percent = metric.unit == "fraction" and each.percent
     shows: Literal["spread", "interval", "value"] = "spread"
     if form.spread in ("interval", "none"):
@@ -108,6 +117,7 @@ _VALUES: dict[str, tuple[str, _Style, str]] = {
     "fps": ("fps", "number", ""),
     "latency_ms": ("Latency", "number", "ms"),
     "runs": ("Runs", "count", ""),
+    "inside_lung": (INSIDE_LUNG.title, "number", "%"),
 }
 
 
@@ -203,6 +213,8 @@ def _cell(column: Column, asked: LayoutColumn | None, facts: RowFacts, form: For
         return Cell(count, text=_as_in_papers(key, count, form), runs=runs)
     if key in ("undefined", "penalised"):
         return Cell(facts.empty[key == "penalised"], runs=runs) if facts.empty else Cell()
+    if key == "inside_lung":
+        return facts.summary.get(INSIDE_LUNG.key, Cell())
     if key == "runs":
         return Cell(facts.done if facts.entry else None, text=facts.runs_text, runs=runs)
     return Cell(_speed(key, facts, form.machine))

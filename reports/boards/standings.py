@@ -1,4 +1,4 @@
-"""Leaderboards: networks by Dice, one table for each dataset, protocol and task."""
+"""Leaderboards: networks by Dice, one table for each dataset, protocol and truth."""
 
 from __future__ import annotations
 
@@ -98,7 +98,8 @@ def leaderboard(
     facts = [replace(each, analysis=analysis, empty=_empty(each.frame)) for each in facts]
     facts += [_baseline(label, frame, form) for label, frame in baselines.items()]
     empty = any(any(each.empty) for each in facts if each.empty)
-    columns = columns_of(form, analysis, empty=empty)
+    known = {key for each in facts for key in each.summary}
+    columns = columns_of(form, analysis, empty=empty, known=known)
     rows = [
         Row(
             each.label,
@@ -131,7 +132,7 @@ def context_of(comparison: Comparison, target: str) -> dict[str, str]:
         "dataset": spec.dataset,
         "protocol": spec.protocol,
         "changes": " ".join(comparison.changes),
-        "task": spec.task,
+        "task": spec.truth,
         "target": target,
     }
 

@@ -94,10 +94,10 @@ def truths_of(spec: RunSpec) -> dict[str, Truth]:
     """
     from benchmark.datasets import open_dataset
 
-    dataset = open_dataset(spec.dataset)
-    if dataset.manifest_hash != spec.data_hash:
+    dataset = open_dataset(spec.dataset, task=spec.truth)
+    if dataset.data_hash != spec.data_hash:
         raise CovbenchError(
-            f"{spec.dataset} here holds other data ({dataset.manifest_hash[:8]}) than the runs "
+            f"{spec.dataset} here holds other data ({dataset.data_hash[:8]}) than the runs "
             f"were scored on ({spec.data_hash[:8]}).",
             "Prepare the same source files with the same options: covbench data prepare.",
         )

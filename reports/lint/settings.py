@@ -99,7 +99,7 @@ def _related(one: Subject, other: Subject) -> bool:
     """Whether two tables are of the same task on the same data, by their hash or their name."""
     first, second = one.comparison.spec, other.comparison.spec
     same_data = first.data_hash == second.data_hash or first.dataset == second.dataset
-    return same_data and first.task == second.task
+    return same_data and first.truth == second.truth
 
 
 def _in_both(here: Subject, there: Subject) -> set[Run]:

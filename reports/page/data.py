@@ -65,7 +65,7 @@ def _subject_of(table: Table, left: list[Subject]) -> Subject | None:
         for each in left
         if _names(each) == tuple(context.get(key) for key in ("dataset", "protocol", "changes"))
         and context.get("target") in each.comparison.targets
-        and context.get("task") == each.comparison.spec.task
+        and context.get("task") == each.comparison.spec.truth
         and labels >= {entry.label for entry in each.comparison.entries}
     ]
     if not found:
@@ -237,7 +237,7 @@ def _settings(subject: Subject) -> list[list[str]]:
     found = [
         ["dataset", spec.dataset],
         ["data", spec.data_hash],
-        ["task", spec.task],
+        ["task", spec.truth],
         ["protocol", spec.protocol],
         ["training revision", str(spec.training_revision)],
         ["scoring revision", str(spec.scoring_revision)],

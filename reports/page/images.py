@@ -71,10 +71,10 @@ def pictures_of(comparison: Comparison) -> Pictures:
     """The images of a comparison, where the data here are those of its records."""
     spec = comparison.spec
     try:
-        dataset = open_dataset(spec.dataset)
+        dataset = open_dataset(spec.dataset, task=spec.truth)
     except CovbenchError as error:
         return Pictures(None, f"There are no images: {error.problem}")
-    if dataset.manifest_hash != spec.data_hash:
+    if dataset.data_hash != spec.data_hash:
         return Pictures(None, f"There are no images: {spec.dataset} here holds other data.")
     return Pictures(dataset)
 

@@ -14,7 +14,7 @@ from zoo.errors import CovbenchError, unknown
 
 _FOLDER = Path(__file__).parent / "layouts"
 GENERAL = "general"
-Value = Literal["params", "macs", "fps", "latency_ms", "runs", "empty", "dataset"]
+Value = Literal["params", "macs", "fps", "latency_ms", "runs", "inside_lung", "empty", "dataset"]
 
 
 class LayoutColumn(BaseModel):
@@ -22,8 +22,9 @@ class LayoutColumn(BaseModel):
 
     Attributes:
         metric: Key of a metric, such as `dice_slice`.
-        value: `params`, `macs`, `fps` and `latency_ms` (of a machine's profile), `runs`, or
-            `empty`: images left out and penalised, two columns that appear where there are any.
+        value: `params`, `macs`, `fps` and `latency_ms` (of a machine's profile), `runs`;
+            `inside_lung` (of cascades), which appears where some row has it; or `empty`: images
+            left out and penalised, two columns that appear where there are any.
         printed: A column of the published table, shown as it is printed there.
         title: Its head; the metric's own name where it is left out.
         percent: Whether a fraction is shown in percent.

@@ -62,6 +62,7 @@ def row(
     from runners.machine import slots_and_threads
     from runners.plan import Resources, make_plan, save_plan
     from runners.selecting import choose_rows
+    from runners.stages import Ask
 
     judged = metric_named(metric)
     beside_means = spread_named(spread)
@@ -77,7 +78,7 @@ def row(
         place = one_subject(others.subjects, beside, data, protocol)
         spec, wanted = place.comparison.spec, place.comparison.wanted
         settings = _settings(place)
-        _check_data(spec.dataset, spec.data_hash)
+        _check_data(spec.dataset, spec.truth, spec.data_hash)
         for each in (out, to):
             options.check_writable(each)
         slots, device, threads = slots_and_threads(gpus, jobs, None)
@@ -86,6 +87,7 @@ def row(
             [spec.dataset],
             settings,
             Resources(out, data_root(), chosen.plugins, device, threads),
+            ask=Ask(spec.truth),
             folds=sorted({fold for fold, _, _ in wanted}),
             seeds=sorted({seed for _, _, seed in wanted}),
         )
@@ -115,11 +117,11 @@ def _settings(place: Subject) -> Protocol:
     return settings
 
 
-def _check_data(name: str, data_hash: str) -> None:
+def _check_data(name: str, task: str, data_hash: str) -> None:
     """Refuse to train on other data than the other rows."""
     from benchmark.datasets import open_dataset
 
-    if open_dataset(name).manifest_hash != data_hash:
+    if open_dataset(name, task=task).data_hash != data_hash:
         raise CovbenchError(
             f"{name} here holds other data than the store's.",
             "Prepare the very files that the store's runs used: see `covbench data`.",

@@ -31,7 +31,9 @@ def arrays(n: int = 12, size: int = 64) -> tuple[np.ndarray, np.ndarray]:
 
 def test_rows_are_the_cases_asked_for():
     images, masks = arrays()
-    dataset = SimpleNamespace(at_size=lambda size: (images, masks) if size == 64 else None)
+    dataset = SimpleNamespace(
+        at_size=lambda size: (images, masks) if size == 64 else None, planes=lambda size: None
+    )
     bank = ImageBank.of(dataset, 64, [7, 2, 9])
     assert (len(bank), bank.size, bank.held) == (3, 64, True)
     got_images, got_masks = bank.batch([2, 0])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.datasets.cases import Case
-from benchmark.datasets.folds import Fold, fold_list, make_folds
+from benchmark.datasets.folds import Fold, fold_list, inner_folds, make_folds
 from zoo.errors import CovbenchError
 
 
@@ -137,3 +137,40 @@ def test_the_authors_folds_of_ct100():
 def test_a_list_that_does_not_ship_is_named():
     with pytest.raises(CovbenchError, match="'nowhere'"):
         fold_list("nowhere")
+
+
+# --- the training part of a fold, cut again ------------------------------------------------------
+
+
+def test_inner_folds_part_the_training_slices_by_group() -> None:
+    cases = [Case(f"{g}-{k}", f"g{g}", 8, 8, None) for g in range(7) for k in range(3)]
+    foreground = [10 + i for i in range(len(cases))]
+    split = Split(folds=2)
+    outer = make_folds(cases, foreground, split, groups_known="all")[0]
+    inner = inner_folds(cases, foreground, outer, split, 3, groups_known="all")
+    assert [fold.number for fold in inner] == [1, 2, 3]
+    tested = [i for fold in inner for i in fold.test]
+    assert sorted(tested) == list(outer.train)
+    for fold in inner:
+        assert set(fold.train) | set(fold.test) == set(outer.train)
+        assert not set(fold.train) & set(fold.test)
+        assert fold.groups_disjoint
+    assert len({fold.hash for fold in inner} | {outer.hash}) == 4
+
+
+def test_inner_folds_of_a_split_by_slice_are_by_slice() -> None:
+    cases = [Case(f"{k}", "one patient", 8, 8, None) for k in range(20)]
+    split = Split(kind="random", train_fraction=0.7, draws=1)
+    outer = make_folds(cases, [1] * 20, split, groups_known="all")[0]
+    inner = inner_folds(cases, [1] * 20, outer, split, 3, groups_known="all")
+    assert sorted(len(fold.test) for fold in inner) == [4, 5, 5]
+    assert sorted(i for fold in inner for i in fold.test) == list(outer.train)
+
+
+def test_too_few_groups_for_inner_folds() -> None:
+    cases = [Case(f"{g}", f"g{g}", 8, 8, None) for g in range(4)]
+    split = Split(folds=2)
+    outer = make_folds(cases, [1] * 4, split, groups_known="all")[0]
+    with pytest.raises(CovbenchError, match="3 inner folds") as raised:
+        inner_folds(cases, [1] * 4, outer, split, 3, groups_known="all")
+    assert "--inner-folds 2" in raised.value.remedy

@@ -34,9 +34,9 @@ class Squares:
     """
 
     def __init__(
-        self, ids: Sequence[str], manifest_hash: str = "d" * 64, empty: Sequence[str] = ()
+        self, ids: Sequence[str], data_hash: str = "d" * 64, empty: Sequence[str] = ()
     ) -> None:
-        self.manifest_hash = manifest_hash
+        self.data_hash = data_hash
         self.cases = tuple(Case(name, name[0], SIDE, SIDE, None) for name in ids)
         self.empty = empty
 
@@ -52,7 +52,7 @@ class Squares:
 
 def put_dataset(patch: pytest.MonkeyPatch, dataset: Squares) -> None:
     """Let the dataset be what is opened, whatever its name."""
-    patch.setattr(benchmark.datasets, "open_dataset", lambda _name: dataset)
+    patch.setattr(benchmark.datasets, "open_dataset", lambda _name, task: dataset)
 
 
 def half_right() -> Bytes:

@@ -240,7 +240,7 @@ def test_altered_predictions_are_not_shown(tmp_path: Path, squares: Squares) -> 
 def test_other_data_under_the_name_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put_dataset(monkeypatch, Squares(list(SCORES), manifest_hash="e" * 64))
+    put_dataset(monkeypatch, Squares(list(SCORES), data_hash="e" * 64))
     subject = stored(tmp_path)
     assert draw(subject) is None
     assert "phantom here holds other data (eeeeeeee)" in caption(subject)

@@ -19,7 +19,7 @@ SIDE = 16
 class Disc:
     """Four slices of two patients with a bright square that is the foreground."""
 
-    manifest_hash = "d" * 64
+    data_hash = "d" * 64
 
     def __init__(self) -> None:
         names = [("a", "p"), ("b", "p"), ("c", "q"), ("d", "q")]
@@ -48,7 +48,7 @@ def comparison(**spec: Any) -> Comparison:
 @pytest.fixture
 def disc(monkeypatch: pytest.MonkeyPatch) -> Disc:
     made = Disc()
-    monkeypatch.setattr(reports.trivial, "open_dataset", lambda name: made)
+    monkeypatch.setattr(reports.trivial, "open_dataset", lambda name, task: made)
     return made
 
 
@@ -71,6 +71,11 @@ def test_scores_of_each_fold(disc: Disc) -> None:
     assert notes == ["Trivial predictors need no training; a spread of theirs is over folds alone."]
 
 
+def test_lungs_have_them_too(disc: Disc) -> None:
+    frames, _ = trivial_frames(comparison(task="lung"), "lung")
+    assert len(frames) == 3
+
+
 def test_a_fold_counts_once_for_all_seeds(disc: Disc) -> None:
     (found,) = compare([make_record(seed=0), make_record(seed=1)])
     frames, _ = trivial_frames(found, "infection")
@@ -84,8 +89,8 @@ def test_a_fold_counts_once_for_all_seeds(disc: Disc) -> None:
         ({"data_hash": "e" * 64}, "infection", "phantom here holds other data"),
         ({"fold_hash": "9" * 64}, "infection", "is another one here"),
         ({"settings": {"x": {"y": 1}}}, "infection", "another covbench version"),
-        ({}, "lung", "infection alone"),
-        ({"task": "lung"}, "infection", "infection alone"),
+        ({}, "lung", "one class alone"),
+        ({"task": "lung"}, "infection", "one class alone"),
     ],
 )
 def test_left_out_where_they_would_not_be_the_same(
@@ -97,7 +102,7 @@ def test_left_out_where_they_would_not_be_the_same(
 
 
 def test_left_out_where_the_data_are_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> None:
+    def missing(name: str, task: str) -> None:
         raise CovbenchError(f"The dataset {name} is not prepared.", "Prepare it.")
 
     monkeypatch.setattr(reports.trivial, "open_dataset", missing)

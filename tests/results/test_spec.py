@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmark.datasets.inside import Cascade
 from results.spec import RunSpec, canonical_json, sha256
 from results.store import Store
 
@@ -53,6 +54,10 @@ def test_names_are_not_part_of_the_id(change: dict[str, Any]) -> None:
         {"seed": 1},
         {"source": "t"},
         {"weights": "w"},
+        {"cascade": Cascade()},
+        {"cascade": Cascade(dilation=1)},
+        {"needs": ("n",)},
+        {"inner": (1, 3)},
         {"training_revision": 2},
         {"scoring_revision": 2},
     ],
@@ -64,6 +69,7 @@ def test_what_changes_the_number_changes_the_id(change: dict[str, Any]) -> None:
 def test_every_field_is_covered_by_the_two_tests_above() -> None:
     tested = {"dataset", "protocol", "fold", "model", "options", "task", "data_hash", "fold_hash"}
     tested |= {"settings", "seed", "source", "weights", "training_revision", "scoring_revision"}
+    tested |= {"cascade", "needs", "inner"}
     assert set(RunSpec.model_fields) == tested
 
 
@@ -130,3 +136,18 @@ def test_folders_stay_in_the_store(model: str, dataset: str) -> None:
 
 def test_different_runs_with_similar_names_have_different_folders() -> None:
     assert spec(model="a b").folder != spec(model="a-b").folder
+
+
+def test_a_cascade_names_its_row_and_its_truth() -> None:
+    plain = spec(task="hierarchical", cascade=Cascade(), needs=("n",))
+    assert plain.row.endswith("(hierarchical)")
+    assert plain.truth == spec().truth == "infection"
+    oracle = spec(task="hierarchical", cascade=Cascade(lungs="truth"))
+    assert oracle.row.endswith("(hierarchical, true lungs)")
+    assert spec(task="lung").truth == "lung"
+
+
+def test_the_parts_of_a_fold_have_folders_of_their_own() -> None:
+    lung = spec(task="lung", inner=(2, 3))
+    assert "fold 1 part 2 of 3" in lung.title
+    assert "-fold1-part2of3-seed0-" in lung.folder
