@@ -59,13 +59,32 @@ def paper_tables(
 
 
 def _by_protocol(subjects: Sequence[Subject]) -> list[list[Subject]]:
-    """Subjects that differ in their task alone: a cascade's lungs and infections in one table."""
+    """Subjects that stand in one table: lungs beside the infections that were found inside them."""
     found: dict[tuple[str, ...], list[Subject]] = {}
     for each in subjects:
         spec = each.comparison.spec
-        key = (spec.data_hash, spec.protocol, *each.comparison.changes)
+        key = (spec.data_hash, spec.truth, spec.protocol, *each.comparison.changes)
         found.setdefault(key, []).append(each)
-    return list(found.values())
+    together = list(found.values())
+    lungs = [each for each in together if each[0].comparison.spec.truth == "lung"]
+    for each in lungs:
+        ids = {record.spec.id for subject in each for record in subject.comparison.records}
+        users = [other for other in together if other not in lungs and _needs(other) & ids]
+        for other in users:
+            other += each
+        if users:
+            together.remove(each)
+    return together
+
+
+def _needs(subjects: Sequence[Subject]) -> set[str]:
+    """Ids of the lung runs that the runs of some subjects need."""
+    return {
+        need
+        for subject in subjects
+        for record in subject.comparison.records
+        for need in record.spec.needs
+    }
 
 
 def _table(
