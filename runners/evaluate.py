@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from benchmark.bank import ImageBank, normalise
 from benchmark.datasets import PreparedDataset
+from benchmark.datasets.folds import sources_of
 from benchmark.labels import IGNORE
 from benchmark.metrics import Row, Score, aggregate, score_case
 from benchmark.metrics.aggregate import pooled_counts
@@ -129,7 +130,8 @@ def evaluate(
         device: Where the network is.
 
     Returns:
-        A row for each image, the summary over them, pooled counts, and probabilities by case id.
+        A row for each image, with its source where the dataset has several; the summary over them,
+        pooled counts, and probabilities by case id.
 
     Raises:
         FloatingPointError: The network's output is not finite.
@@ -139,6 +141,7 @@ def evaluate(
     masks = None if isinstance(size, str) else dataset.at_size(size)[1]
     truths = [dataset.mask(index) if masks is None else masks[index] for index in indices]
     shapes = [(truth.shape[0], truth.shape[1]) for truth in truths]
+    several = len(sources_of(dataset.cases, range(len(dataset.cases)))) > 1
     rows: list[Row] = []
     predictions: dict[str, Bytes] = {}
     for guess in predict(model, card, bank, shapes, protocol, scale):
@@ -146,7 +149,8 @@ def evaluate(
         scores = score_case(
             guess.mask, truth, truth == IGNORE, case.spacing_at(size), protocol.score
         )
-        rows.append({"id": case.id, "group": case.group, **scores})
+        source = {"source": getattr(case, "source", "")} if several else {}
+        rows.append({"id": case.id, "group": case.group, **source, **scores})
         predictions[case.id] = guess.probability
     groups = [str(row["group"]) for row in rows]
     counts = Counts(**asdict(pooled_counts(rows)))

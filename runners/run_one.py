@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -20,11 +20,13 @@ from results.files import sha256_file, write_atomically
 from results.predictions import PREDICTIONS
 from results.provenance import describe_code, describe_environment
 from results.record import Data, RunRecord, Training, now
+from results.spec import Scalar
 from results.store import Store
 from runners.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from runners.evaluate import TARGET, Evaluation, cases_csv, evaluate, write_predictions
 from runners.job import Job
 from runners.progress import Progress, ProgressWriter
+from runners.stopping import EarlyStopping, training_parts
 from runners.train import Hooks, InputScale, TrainingState, fit
 from runners.weights import encoder_name, load_weights, save_weights
 from zoo.cards import Card
@@ -32,8 +34,6 @@ from zoo.errors import CovbenchError
 from zoo.plugins import load
 from zoo.registry import create_model, get_card
 from zoo.source import source_files, source_hash
-
-IN_CHANNELS = 3
 
 _LABELS = 2
 """Labels of the masks: background and infection, whatever the network's outputs."""
@@ -65,19 +65,27 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
     _refuse_changes(job, dataset, fold, source_hash(card))
 
     device = torch.device(job.device)
-    num_classes = num_classes_of(protocol)
+    num_classes, channels = num_classes_of(protocol), protocol.input.channels
     torch.manual_seed(spec.seed)
-    network = create_model(spec.model, IN_CHANNELS, num_classes, **job.options).to(device)
+    network = create_model(spec.model, channels, num_classes, **job.options).to(device)
     print(f"[{started}] {spec.title}: built {describe_code(network).network_class}", flush=True)
 
-    bank = ImageBank.of(dataset, protocol.input.size, fold.train, device=device)
-    scale = InputScale(*input_statistics(bank, protocol, IN_CHANNELS))
+    if note := channels_note(protocol, job.options):
+        print(f"[{started}] {note}", flush=True)
+
+    train, held_out = training_parts(dataset, fold, protocol)
+    bank = ImageBank.of(dataset, protocol.input.size, train, device=device)
+    scale = InputScale(*input_statistics(bank, protocol, channels))
     training = None
     if job.weights is not None:
         load_weights(network, job.weights, card)
     else:
-        state = _train(job, network, card, bank, scale, report, should_stop)
-        training = _training_block(job, state)
+        watch = None
+        if held_out:
+            watched = ImageBank.of(dataset, protocol.input.size, held_out, device=device)
+            watch = EarlyStopping(watched, card, protocol, scale)
+        state = _train(job, network, card, bank, scale, report, should_stop, watch)
+        training = _training_block(job, state, watch)
     del bank
 
     report(Progress("evaluating"), now=True)
@@ -93,7 +101,8 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
         data=Data(
             manifest_hash=dataset.manifest_hash,
             fold_hash=fold.hash,
-            n_train=len(fold.train),
+            n_train=len(train),
+            n_validation=len(held_out),
             n_test=len(fold.test),
             groups_disjoint=fold.groups_disjoint,
             shared_groups=fold.shared_groups,
@@ -103,7 +112,7 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
         training=training,
         scores={TARGET: outcome.scores},
         counts={TARGET: outcome.counts},
-        cost=measure_cost(card, IN_CHANNELS, num_classes, spec.options),
+        cost=measure_cost(card, channels, num_classes, spec.options),
         evaluation_seconds=seconds,
         weights_name=job.weights.name if job.weights else None,
         files=_write_files(folder, job, card, outcome, network),
@@ -117,6 +126,21 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
 def num_classes_of(protocol: Protocol) -> int:
     """Channels of the output: one sigmoid logit, or a softmax over background and infection."""
     return 1 if protocol.input.outputs == "sigmoid" else 2
+
+
+def channels_note(protocol: Protocol, options: Mapping[str, Scalar]) -> str:
+    """What becomes of pretrained weights for colour images where a network is given grey once.
+
+    Returns:
+        A sentence; empty where nothing is changed.
+    """
+    weights, channels = options.get("weights"), protocol.input.channels
+    if weights is None or channels == 3:
+        return ""
+    return (
+        f"The first layer of weights={weights} is made for 3 channels and the protocol gives "
+        f"{channels}: the network's card says what becomes of it."
+    )
 
 
 def _fold(dataset: PreparedDataset, job: Job) -> Fold:
@@ -155,6 +179,7 @@ def _train(
     scale: InputScale,
     report: ProgressWriter,
     should_stop: Callable[[], bool],
+    watch: EarlyStopping | None,
 ) -> TrainingState:
     folder = job.folder
     resume, refused = load_checkpoint(folder)
@@ -177,10 +202,11 @@ def _train(
         num_classes=_LABELS,
         resume=resume,
         hooks=hooks,
+        watch=watch,
     )
 
 
-def _training_block(job: Job, state: TrainingState) -> Training:
+def _training_block(job: Job, state: TrainingState, watch: EarlyStopping | None) -> Training:
     on_gpu = job.device == "cuda"
     peak = (
         torch.cuda.max_memory_allocated()
@@ -195,6 +221,8 @@ def _training_block(job: Job, state: TrainingState) -> Training:
         resumed=state.resumed,
         peak_memory_bytes=peak,
         curve=tuple(state.curve),
+        validation_curve=tuple(watch.curve) if watch else (),
+        chosen_epoch=watch.chosen_epoch if watch else None,
     )
 
 

@@ -43,8 +43,8 @@ class InputRule(Section):
     """What a network is given and what it gives back.
 
     `size` is the side in pixels that every image is stretched to, `channels` how often its grey is
-    given to the network. `normalise`: "fold" takes the training fold's mean and standard deviation, "imagenet" ImageNet's per channel, "unit" only
-    divides by 255. `statistics` says how the fold's are taken: "pooled" over all pixels, or
+    given to the network. `normalise`: "fold" takes the training fold's mean and standard deviation,
+    "imagenet" ImageNet's per channel, "unit" only divides by 255. `statistics` says how the fold's are taken: "pooled" over all pixels, or
     "per-image-average", the average over images of each image's own. `outputs`: "softmax" over
     the classes, or "sigmoid" with one logit for the foreground.
     """
@@ -124,8 +124,9 @@ class OptimRule(Section):
     """How it is minimised.
 
     `betas` are Adam's, `momentum` and `nesterov` SGD's. "poly" is lr * (1 - step / steps) ** power,
-    updated at every step, over all steps of the run; "constant" leaves lr as it is. `max_steps` ends a run early; the schedule then ends there too. `drop_last` leaves an
-    incomplete last batch out (a fold smaller than one batch still gives one).
+    updated at every step, over all steps of the run; "constant" leaves lr as it is. `max_steps`
+    ends a run early; the schedule then ends there too. `drop_last` leaves an incomplete last batch
+    out (a fold smaller than one batch still gives one).
     """
 
     name: Literal["adam", "sgd"] = "adam"
@@ -157,14 +158,14 @@ class OptimRule(Section):
 class StopRule(Section):
     """When a training ends before its last epoch: on slices of the training part held out of it.
 
-    "early": the share `validation` of the training part is held out, never trained on and not in
+    `early`: the share `validation` of the training part is held out, never trained on and not in
     the input's statistics. `validation_by`: "group" holds out whole groups (patients), "slice"
     single slices. After every epoch `metric` is taken on it, "loss" being the protocol's own loss
     of the main output without augmentation. A training ends after `patience` epochs in which it
     did not fall by more than `min_delta` below its best. The test fold has no part in this.
     """
 
-    kind: Literal["none", "early"] = "none"
+    early: bool = False
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
     validation_by: Literal["group", "slice"] = "group"
     metric: Literal["loss"] = "loss"
@@ -176,8 +177,8 @@ class RunRule(Section):
     """How a run computes and what it leaves behind.
 
     "fp32" has TF32 switched off. `select`: the weights scored are those after the "last" step, or
-    the "best-on-validation" (section `stop`); none are chosen by looking at the test fold. `keep`: final weights and predictions,
-    predictions alone, or neither.
+    the "best-on-validation" (section `stop`); none are chosen by looking at the test fold. `keep`:
+    those weights and predictions, predictions alone, or neither.
     """
 
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
@@ -195,7 +196,8 @@ class SplitRule(Section):
     (patients) together. "random": `draws` random splits with `train_fraction` of the images to
     train on, drawn from "all" images or from each "source" of the dataset by itself (`test_by`).
     `balance` "sources" leaves training images of the larger sources out of the fold, so that every
-    source trains with as many as the smallest one has. `run_folds` None means all of them, numbered from 1.
+    source trains with as many as the smallest one has. `run_folds` None means all of them, numbered
+    from 1.
     """
 
     kind: Literal["folds", "random"] = "folds"
@@ -280,11 +282,11 @@ class Protocol(Section):
                 'loss.class_weights = "miniseg" weighs the cross-entropy, not "bce-dice".',
                 'Set loss.class_weights = "none", or loss.name = "cross-entropy".',
             )
-        if self.run.select == "best-on-validation" and self.stop.kind == "none":
+        if self.run.select == "best-on-validation" and not self.stop.early:
             raise CovbenchError(
-                'run.select = "best-on-validation" needs a validation part, and stop.kind is '
-                '"none".',
-                'Set stop.kind = "early", or run.select = "last".',
+                'run.select = "best-on-validation" needs a validation part, and stop.early is '
+                "false.",
+                'Set stop.early = true, or run.select = "last".',
             )
         return self
 
@@ -338,8 +340,8 @@ class Protocol(Section):
         idle |= {"optim.betas"} if optim.name == "sgd" else {"optim.momentum", "optim.nesterov"}
         if optim.schedule != "poly":
             idle.add("optim.power")
-        if self.stop.kind == "none":
-            idle |= {f"stop.{field}" for field in StopRule.model_fields} - {"stop.kind"}
+        if not self.stop.early:
+            idle |= {f"stop.{field}" for field in StopRule.model_fields} - {"stop.early"}
         return idle
 
     @property
