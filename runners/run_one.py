@@ -129,18 +129,17 @@ def num_classes_of(protocol: Protocol) -> int:
 
 
 def channels_note(protocol: Protocol, options: Mapping[str, Scalar]) -> str:
-    """What becomes of pretrained weights for colour images where a network is given grey once.
+    """What becomes of weights for colour images where a network is given its grey only once.
 
     Returns:
-        A sentence; empty where nothing is changed.
+        A phrase; empty where nothing is changed. Weights of one's own, from a file, must have the
+        right number of channels already.
     """
-    weights, channels = options.get("weights"), protocol.input.channels
-    if weights is None or channels == 3:
+    weights = options.get("weights")
+    own = weights is None or str(weights).endswith(".safetensors")
+    if own or protocol.input.channels == 3:
         return ""
-    return (
-        f"The first layer of weights={weights} is made for 3 channels and the protocol gives "
-        f"{channels}: the network's card says what becomes of it."
-    )
+    return "Pretrained on colour images, the first layer's filters summed over the three colours"
 
 
 def _fold(dataset: PreparedDataset, job: Job) -> Fold:

@@ -44,9 +44,10 @@ class InputRule(Section):
 
     `size` is the side in pixels that every image is stretched to, `channels` how often its grey is
     given to the network. `normalise`: "fold" takes the training fold's mean and standard deviation,
-    "imagenet" ImageNet's per channel, "unit" only divides by 255. `statistics` says how the fold's are taken: "pooled" over all pixels, or
-    "per-image-average", the average over images of each image's own. `outputs`: "softmax" over
-    the classes, or "sigmoid" with one logit for the foreground.
+    "imagenet" ImageNet's per channel, "unit" only divides by 255. `statistics` says how the fold's
+    are taken: "pooled" over all pixels, or "per-image-average", the average over images of each
+    image's own. `outputs`: "softmax" over the classes, or "sigmoid" with one logit for the
+    foreground.
     """
 
     size: Side = 512
