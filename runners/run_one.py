@@ -38,6 +38,8 @@ from zoo.source import source_files, source_hash
 _LABELS = 2
 """Labels of the masks: background and infection, whatever the network's outputs."""
 
+SUMMED = "Pretrained on colour, the first layer's filters summed for the protocol's one channel"
+
 
 def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -> RunRecord:
     """Train (or load) a network, score it on its test fold, and write the record.
@@ -70,8 +72,8 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
     network = create_model(spec.model, channels, num_classes, **job.options).to(device)
     print(f"[{started}] {spec.title}: built {describe_code(network).network_class}", flush=True)
 
-    if note := channels_note(protocol, job.options):
-        print(f"[{started}] {note}", flush=True)
+    if sums_colours(protocol, job.options):
+        print(f"[{started}] {SUMMED}", flush=True)
 
     train, held_out = training_parts(dataset, fold, protocol)
     bank = ImageBank.of(dataset, protocol.input.size, train, device=device)
@@ -128,18 +130,14 @@ def num_classes_of(protocol: Protocol) -> int:
     return 1 if protocol.input.outputs == "sigmoid" else 2
 
 
-def channels_note(protocol: Protocol, options: Mapping[str, Scalar]) -> str:
-    """What becomes of weights for colour images where a network is given its grey only once.
+def sums_colours(protocol: Protocol, options: Mapping[str, Scalar]) -> bool:
+    """Whether weights for colour images meet a protocol that gives a network its grey only once.
 
-    Returns:
-        A phrase; empty where nothing is changed. Weights of one's own, from a file, must have the
-        right number of channels already.
+    Weights of one's own, from a file, must have the right number of channels already.
     """
     weights = options.get("weights")
     own = weights is None or str(weights).endswith(".safetensors")
-    if own or protocol.input.channels == 3:
-        return ""
-    return "Pretrained on colour images, the first layer's filters summed over the three colours"
+    return not own and protocol.input.channels == 1
 
 
 def _fold(dataset: PreparedDataset, job: Job) -> Fold:
