@@ -80,7 +80,7 @@ def run(
 
     chosen = choose_rows(models, rows, weights)
     settings = load_protocol(protocol, set_ or [])
-    summed = [row.label for row in chosen.rows if sums_colours(settings, dict(row.options))]
+    summed = [row.name for row in chosen.rows if sums_colours(settings, dict(row.options))]
     console = options.messages()
     slots, device, threads = slots_and_threads(gpus, jobs, threads)
     if not dry_run:
