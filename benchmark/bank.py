@@ -241,6 +241,33 @@ def normalise(
     return torch.cat([planes[pair] for pair in pairs], dim=1)
 
 
+def plain_batch(
+    bank: ImageBank,
+    rows: Rows,
+    mean: float | Sequence[float],
+    std: float | Sequence[float],
+    channels: int,
+) -> tuple[Tensor, Tensor]:
+    """Images as they are, for a network that is looked at rather than trained.
+
+    Args:
+        bank: Where they lie.
+        rows: Which.
+        mean: From `input_statistics`.
+        std: From `input_statistics`.
+        channels: Grey channels of the network's input.
+
+    Returns:
+        (B, channels, S, S) float32 and (B, S, S) uint8 labels, on the bank's device. A plane of the
+        bank is the last channel, from 0 to 1.
+    """
+    images, masks = bank.batch(rows)
+    x = normalise(images.unsqueeze(1), mean, std, channels)
+    if bank.extra_channels:
+        x = torch.cat([x, bank.extra(rows).unsqueeze(1) / 255], dim=1)
+    return x, masks
+
+
 def training_batch(
     bank: ImageBank,
     batch: Batch,

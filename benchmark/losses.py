@@ -7,6 +7,7 @@ of 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -52,7 +53,7 @@ def make_loss(section: LossRule, class_weights: Tensor | None = None) -> Loss:
     def single(logits: Tensor, target: Tensor) -> Tensor:
         precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
         if section.name == "bce-dice":
-            return bce_dice(precise, target)
+            return bce_dice(precise, target, bce=section.bce, dice=section.dice)
         return cross_entropy(precise, target, class_weights)
 
     def loss(outputs: Outputs, target: Tensor) -> Tensor:
@@ -94,16 +95,26 @@ def cross_entropy(logits: Tensor, target: Tensor, class_weights: Tensor | None =
     return _mean(losses, weights)
 
 
-def bce_dice(logits: Tensor, target: Tensor) -> Tensor:
+def bce_dice(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    bce: Literal["mean", "sum"] = "mean",
+    dice: Literal["batch", "image"] = "batch",
+) -> Tensor:
     """Half binary cross-entropy, half Dice loss, of class 1: equations 13 to 15 of CHS-Net.
 
     Equation 13 sums over the pixels, but equal halves make sense only for its mean, which is what
-    is taken here; the Dice loss, 1 - (2 sum pg + 1) / (sum pp + sum gg + 1), runs over all pixels
-    of the batch, so that a slice without foreground does not weigh as much as one with it.
+    is taken unless asked otherwise; the Dice loss, 1 - (2 sum pg + 1) / (sum pp + sum gg + 1), runs
+    over all pixels of the batch, so that a slice without foreground does not weigh as much as one
+    with it.
 
     Args:
         logits: `(N, 1, H, W)`, a sigmoid logit, or `(N, 2, H, W)`, a softmax.
         target: `(N, H, W)`, int64, 255 = ignored.
+        bce: "mean" over the pixels that count, or their "sum" in each image, averaged over the
+            images.
+        dice: One fraction over the "batch", or the mean of each "image"'s own.
 
     Returns:
         A scalar.
@@ -120,11 +131,13 @@ def bce_dice(logits: Tensor, target: Tensor) -> Tensor:
     logit = logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
     counts = (target != IGNORE).to(logit.dtype)
     truth = (target == 1).to(logit.dtype)
-    bce = _mean(F.binary_cross_entropy_with_logits(logit, truth, reduction="none"), counts)
+    losses = F.binary_cross_entropy_with_logits(logit, truth, reduction="none")
+    entropy = _mean(losses, counts) if bce == "mean" else (losses * counts).sum() / len(logits)
     probability = torch.sigmoid(logit) * counts
-    overlap = 2 * (probability * truth).sum() + SMOOTH
-    both = probability.square().sum() + truth.square().sum() + SMOOTH
-    return 0.5 * bce + 0.5 * (1 - overlap / both)
+    pixels = (0, 1, 2) if dice == "batch" else (1, 2)
+    overlap = 2 * (probability * truth).sum(pixels) + SMOOTH
+    both = probability.square().sum(pixels) + truth.square().sum(pixels) + SMOOTH
+    return 0.5 * entropy + 0.5 * (1 - overlap / both).mean()
 
 
 def class_weights_miniseg(pixel_counts: Tensor | Sequence[int]) -> Tensor:

@@ -101,7 +101,8 @@ def account(failure: Failure) -> Failure:
 def hide_cases(content: bytes, names: Pseudonyms) -> bytes:
     """A cases.csv with other names, in their order: the order of the real ones would tell."""
     reader = csv.DictReader(io.StringIO(content.decode("utf-8"), newline=""))
-    lines = [{**line, "id": names(line["id"]), "group": names(line["group"])} for line in reader]
+    hidden = [word for word in ("id", "group", "source") if word in (reader.fieldnames or ())]
+    lines = [{**line, **{word: names(line[word]) for word in hidden}} for line in reader]
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(reader.fieldnames or ()), lineterminator="\n")
     writer.writeheader()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CASES = "cases.csv"
 COLUMNS = ("row", "model", "dataset", "protocol", "task", "fold", "seed", "run", "id", "group")
 """What a line is about; the columns of `cases.csv` follow. `run` is the id of the run."""
-WORDS = ("id", "group", "status")
+WORDS = ("id", "group", "source", "status")
 """Columns of `cases.csv` that are no numbers."""
 
 

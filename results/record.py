@@ -14,6 +14,9 @@ from results.spec import RunSpec, canonical_json, sha256
 
 SCHEMA = 1
 
+_LATER = {"data": ("n_validation",), "training": ("validation_curve", "chosen_epoch")}
+"""Fields that came later: at their defaults they are not written, as before there were any."""
+
 
 def now() -> str:
     """The present time in UTC, as ISO 8601 to the second."""
@@ -48,7 +51,10 @@ class Environment(_Block):
 
 
 class Data(_Block):
-    """What was trained and tested on; patients on both sides of the fold are named."""
+    """What was trained and tested on; patients on both sides of the fold are named.
+
+    `n_validation` slices were held out of the training part, and are not among `n_train`.
+    """
 
     manifest_hash: str
     fold_hash: str
@@ -58,10 +64,15 @@ class Data(_Block):
     shared_groups: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    n_validation: int = 0
 
 
 class Training(_Block):
-    """How the training went; the curve is the mean loss of each epoch."""
+    """How the training went; the curve is the mean loss of each epoch.
+
+    `validation_curve` is the loss on the slices held out, after each epoch; `chosen_epoch`, from 1,
+    the one whose weights were scored, where those of the last step were not.
+    """
 
     epochs: int
     steps: int
@@ -70,6 +81,8 @@ class Training(_Block):
     resumed: int
     peak_memory_bytes: int
     curve: tuple[float, ...]
+    validation_curve: tuple[float, ...] = ()
+    chosen_epoch: int | None = None
 
 
 class Counts(_Block):
@@ -104,7 +117,11 @@ class RunRecord(_Block):
 
     def to_text(self) -> str:
         """The record as JSON, with the SHA-256 of its own canonical payload."""
-        payload = self.model_dump(mode="json", by_alias=True)
+        idle = {
+            name: {field for field in fields if _is_default(getattr(self, name), field)}
+            for name, fields in _LATER.items()
+        }
+        payload = self.model_dump(mode="json", by_alias=True, exclude=idle)
         return json.dumps({**payload, "payload_sha256": sha256(canonical_json(payload))}, indent=1)
 
     @classmethod
@@ -123,6 +140,10 @@ class RunRecord(_Block):
         if sha256(canonical_json(payload)) != expected:
             raise ValueError("its contents don't match its SHA-256")
         return cls.model_validate(payload)
+
+
+def _is_default(block: BaseModel | None, field: str) -> bool:
+    return block is not None and getattr(block, field) == type(block).model_fields[field].default
 
 
 Status = Literal[

@@ -20,8 +20,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmark.augment import plan_epoch, total_steps
 from benchmark.datasets import open_dataset
 from runners.job import Job
-from runners.run_one import IN_CHANNELS, num_classes_of
+from runners.run_one import num_classes_of
 from runners.stages import fold_of
+from runners.stopping import training_parts
 from zoo.padding import forward_padded
 from zoo.registry import create_model, get_card
 
@@ -70,26 +71,31 @@ def _job_seconds(job: Job, rates: _Rates) -> float:
     work = _work(
         job.spec.model,
         tuple(sorted((k, v) for k, v in job.spec.options.items() if k != "weights")),
+        protocol.input.channels,
         num_classes_of(protocol, len(dataset.classes)),
         protocol.input.size,
     )
+    train, held_out = training_parts(dataset, fold, protocol)
 
     def seconds(images: float, calls: float, passes: float) -> float:
         return passes * _pass_seconds(work, rates, images, calls, job.threads)
 
-    batches = plan_epoch(protocol, job.spec.seed, 0, len(fold.train))
+    batches = plan_epoch(protocol, job.spec.seed, 0, len(train))
     area = sum(len(b.indices) * (b.size / protocol.input.size) ** 2 for b in batches) / len(batches)
-    steps = 0 if job.weights else total_steps(protocol, len(fold.train))
-    test = len(fold.test)
-    return seconds(steps * area, steps, 1 + _BACKWARD) + seconds(test, test, 1.0) + 1.0
+    steps = 0 if job.weights else total_steps(protocol, len(train))  # if none is stopped early
+    epochs = -(-steps // len(batches))
+    seen = len(fold.test) + epochs * len(held_out)
+    return seconds(steps * area, steps, 1 + _BACKWARD) + seconds(seen, seen, 1.0) + 1.0
 
 
 @cache
-def _work(model: str, options: tuple[tuple[str, object], ...], classes: int, size: int) -> Work:
+def _work(
+    model: str, options: tuple[tuple[str, object], ...], channels: int, classes: int, size: int
+) -> Work:
     card = get_card(model)
     with torch.device("meta"):
-        network = create_model(model, IN_CHANNELS, classes, **dict(options)).eval()
-        image = torch.zeros(1, IN_CHANNELS, size, size)
+        network = create_model(model, channels, classes, **dict(options)).eval()
+        image = torch.zeros(1, channels, size, size)
     return _work_of(network, lambda: forward_padded(network, image, card.divisor, card.min_size))
 
 

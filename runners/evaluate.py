@@ -14,8 +14,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmark.bank import ImageBank, normalise
+from benchmark.bank import ImageBank, plain_batch
 from benchmark.datasets import PreparedDataset
+from benchmark.datasets.folds import sources_of
 from benchmark.datasets.inside import InsideLungs
 from benchmark.labels import IGNORE
 from benchmark.metrics import Row, Score, aggregate, score_case
@@ -94,10 +95,7 @@ def predict(
     batch = protocol.optim.batch
     for start in range(0, len(bank), batch):
         positions = range(start, min(start + batch, len(bank)))
-        images, _ = bank.batch(positions)
-        x = normalise(images.unsqueeze(1), scale.mean, scale.std, scale.channels)
-        if bank.extra_channels:
-            x = torch.cat([x, bank.extra(positions).unsqueeze(1) / 255], dim=1)
+        x, _ = plain_batch(bank, positions, scale.mean, scale.std, scale.channels)
         with autocast(protocol, bank.device):
             output = forward_padded(model, x, card.divisor, card.min_size)
         assert isinstance(output, torch.Tensor), "a network gives one tensor in evaluation mode"
@@ -144,7 +142,8 @@ def evaluate(
         device: Where the network is.
 
     Returns:
-        The scores of each target (`targets_of`), and probabilities by case id.
+        The scores of each target (`targets_of`), a row for each image with its source where the
+        dataset has several, and probabilities by case id.
 
     Raises:
         FloatingPointError: The network's output is not finite.
@@ -154,11 +153,13 @@ def evaluate(
     masks = None if isinstance(size, str) else dataset.at_size(size)[1]
     truths = [dataset.mask(index) if masks is None else masks[index] for index in indices]
     shapes = [(truth.shape[0], truth.shape[1]) for truth in truths]
+    several = len(sources_of(dataset.cases, range(len(dataset.cases)))) > 1
     rows: dict[str, list[Row]] = {target: [] for target in targets_of(dataset)}
     predictions: dict[str, Bytes] = {}
     for guess in predict(model, card, bank, shapes, protocol, scale):
         index, truth = indices[guess.position], truths[guess.position]
         case = dataset.cases[index]
+        who = {"id": case.id, "group": case.group, **({"source": case.source} if several else {})}
         for target, label in targets_of(dataset).items():
             scores = score_case(
                 _binary(guess.mask, label),
@@ -167,7 +168,7 @@ def evaluate(
                 case.spacing_at(size),
                 protocol.score,
             )
-            rows[target].append({"id": case.id, "group": case.group, **scores})
+            rows[target].append({**who, **scores})
         if isinstance(dataset, InsideLungs):
             first = next(iter(rows.values()))
             first[-1][INSIDE_LUNG.column] = dataset.inside_count(index, truth)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from results.files import file_name, sha256_file, write_atomically
 from results.predictions import PREDICTIONS
 from results.provenance import describe_code, describe_environment
 from results.record import Data, RunRecord, Training, now
+from results.spec import Scalar
 from results.store import Store
 from runners.cascade import cost_of, lungs_of
 from runners.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
@@ -29,6 +30,7 @@ from runners.evaluate import Evaluation, cases_csv, evaluate, write_predictions
 from runners.job import Job
 from runners.progress import Progress, ProgressWriter
 from runners.stages import fold_of
+from runners.stopping import EarlyStopping, training_parts
 from runners.train import Hooks, InputScale, TrainingState, fit
 from runners.weights import encoder_name, load_weights, save_weights
 from zoo.cards import Card
@@ -37,7 +39,7 @@ from zoo.plugins import load
 from zoo.registry import create_model, get_card
 from zoo.source import source_files, source_hash
 
-IN_CHANNELS = 3
+SUMMED = "Pretrained on colour, the first layer's filters summed for the protocol's one channel"
 
 
 def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -> RunRecord:
@@ -69,20 +71,27 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
 
     device = torch.device(job.device)
     num_classes = num_classes_of(protocol, len(dataset.classes))
-    bank = ImageBank.of(dataset, protocol.input.size, fold.train, device=device)
-    in_channels = IN_CHANNELS + bank.extra_channels
+    train, held_out = training_parts(dataset, fold, protocol)
+    bank = ImageBank.of(dataset, protocol.input.size, train, device=device)
+    in_channels = protocol.input.channels + bank.extra_channels
     torch.manual_seed(spec.seed)
     network = create_model(spec.model, in_channels, num_classes, **job.options).to(device)
     print(f"[{started}] {spec.title}: built {describe_code(network).network_class}", flush=True)
+    if sums_colours(protocol, job.options):
+        print(f"[{started}] {SUMMED}", flush=True)
 
-    scale = InputScale(*input_statistics(bank, protocol, IN_CHANNELS))
+    scale = InputScale(*input_statistics(bank, protocol, protocol.input.channels))
     training = None
     if job.weights is not None:
         load_weights(network, job.weights, card)
     else:
+        watch = None
+        if held_out:
+            watched = ImageBank.of(dataset, protocol.input.size, held_out, device=device)
+            watch = EarlyStopping(watched, card, protocol, scale)
         labels = len(dataset.classes)
-        state = _train(job, network, card, bank, scale, labels, report, should_stop)
-        training = _training_block(job, state)
+        state = _train(job, network, card, bank, scale, labels, report, should_stop, watch)
+        training = _training_block(job, state, watch)
     del bank
 
     report(Progress("evaluating"), now=True)
@@ -98,7 +107,8 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
         data=Data(
             manifest_hash=dataset.data_hash,
             fold_hash=fold.hash,
-            n_train=len(fold.train),
+            n_train=len(train),
+            n_validation=len(held_out),
             n_test=len(fold.test),
             groups_disjoint=fold.groups_disjoint,
             shared_groups=fold.shared_groups,
@@ -122,6 +132,16 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
 def num_classes_of(protocol: Protocol, labels: int = 2) -> int:
     """Channels of the output: one sigmoid logit, or a softmax over all labels of the masks."""
     return 1 if protocol.input.outputs == "sigmoid" else labels
+
+
+def sums_colours(protocol: Protocol, options: Mapping[str, Scalar]) -> bool:
+    """Whether weights for colour images meet a protocol that gives a network its grey only once.
+
+    Weights of one's own, from a file, must have the right number of channels already.
+    """
+    weights = options.get("weights")
+    own = weights is None or str(weights).endswith(".safetensors")
+    return not own and protocol.input.channels == 1
 
 
 def _refuse_changes(job: Job, dataset: PreparedDataset, fold: Fold, source: str) -> None:
@@ -151,6 +171,7 @@ def _train(
     labels: int,
     report: ProgressWriter,
     should_stop: Callable[[], bool],
+    watch: EarlyStopping | None,
 ) -> TrainingState:
     folder = job.folder
     resume, refused = load_checkpoint(folder)
@@ -173,10 +194,11 @@ def _train(
         num_classes=labels,
         resume=resume,
         hooks=hooks,
+        watch=watch,
     )
 
 
-def _training_block(job: Job, state: TrainingState) -> Training:
+def _training_block(job: Job, state: TrainingState, watch: EarlyStopping | None) -> Training:
     on_gpu = job.device == "cuda"
     peak = (
         torch.cuda.max_memory_allocated()
@@ -191,6 +213,8 @@ def _training_block(job: Job, state: TrainingState) -> Training:
         resumed=state.resumed,
         peak_memory_bytes=peak,
         curve=tuple(state.curve),
+        validation_curve=tuple(watch.curve) if watch else (),
+        chosen_epoch=watch.chosen_epoch if watch else None,
     )
 
 

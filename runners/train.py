@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -16,8 +16,12 @@ from benchmark.bank import ImageBank, training_batch
 from benchmark.losses import class_weights_miniseg, make_loss
 from benchmark.protocols import Protocol
 from runners.checkpoint import random_states, restore_random_states
+from runners.optimiser import learning_rate, make_optimiser
 from zoo.cards import Card
 from zoo.padding import forward_padded
+
+if TYPE_CHECKING:
+    from runners.stopping import EarlyStopping
 
 
 class Diverged(RuntimeError):
@@ -92,6 +96,7 @@ def fit(
     num_classes: int,
     resume: dict[str, Any] | None = None,
     hooks: Hooks | None = None,
+    watch: EarlyStopping | None = None,
 ) -> TrainingState:
     """Train a network, from the start or from a checkpoint.
 
@@ -108,6 +113,7 @@ def fit(
         num_classes: Classes of the labels, for class weights.
         resume: The state of a checkpoint.
         hooks: Progress, checkpoints and the wish to stop.
+        watch: Ends the training early, and may put its best weights back at the end.
 
     Returns:
         The final state: steps, curve, seconds.
@@ -120,9 +126,7 @@ def fit(
     device = bank.device
     set_precision(protocol)
     optim = protocol.optim
-    optimiser = torch.optim.Adam(
-        model.parameters(), lr=optim.lr, betas=optim.betas, weight_decay=optim.weight_decay
-    )
+    optimiser = make_optimiser(optim, model.parameters())
     weights = None
     if protocol.loss.class_weights == "miniseg":
         pixels = torch.from_numpy(bank.class_pixels(num_classes))
@@ -143,6 +147,8 @@ def fit(
         state = TrainingState(**resume["progress"])
         state.resumed += 1
         epoch_loss.fill_(resume["epoch_loss"])
+        if watch is not None:
+            watch.restore(resume["watch"])
 
     def snapshot() -> dict[str, Any]:
         progress = {**vars(state), "seconds": state.seconds + time.perf_counter() - began}
@@ -152,6 +158,7 @@ def fit(
             "random": random_states(),
             "progress": progress,
             "epoch_loss": float(epoch_loss),
+            "watch": watch.state() if watch is not None else None,
         }
 
     began = last_saved = time.perf_counter()
@@ -160,7 +167,7 @@ def fit(
         epoch, start = divmod(state.step, per_epoch)
         batches = plan_epoch(protocol, seed, epoch, len(bank))
         for batch in batches[start : start + total - state.step]:
-            lr = optim.lr * (1 - state.step / total) ** optim.power
+            lr = learning_rate(optim, state.step, total)
             for group in optimiser.param_groups:
                 group["lr"] = lr
             images, target = training_batch(
@@ -193,6 +200,8 @@ def fit(
                     raise Diverged(f"The loss is {mean} in epoch {epoch + 1}, step {state.step}.")
                 state.curve.append(mean)
                 epoch_loss.zero_()
+                if watch is not None and watch.ends(model, loss_of):
+                    total = state.step
             hooks.progress(state.step, total, mean)
             due = time.perf_counter() - last_saved > protocol.run.checkpoint_minutes * 60
             stop = hooks.should_stop()
@@ -201,5 +210,7 @@ def fit(
                 last_saved = time.perf_counter()
                 if stop:
                     raise Interrupted
+    if watch is not None:
+        watch.finish(model)
     state.seconds += time.perf_counter() - began
     return state

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -39,6 +40,14 @@ class Split(Protocol):
     @property
     def draws(self) -> int:
         """Number of random draws."""
+
+    @property
+    def test_by(self) -> str:
+        """Whether a random draw is from all slices, or from each source by itself."""
+
+    @property
+    def balance(self) -> str:
+        """Either none, or sources: as many training slices of each as the smallest one has."""
 
     @property
     def seed(self) -> int:
@@ -122,7 +131,8 @@ def make_folds(
         cases: The slices.
         foreground: Foreground pixels of each slice.
         split: The rule. `folds` takes the shipped list where there is one, else builds a k-fold
-            that keeps groups whole; `random` draws slices without regard to groups.
+            that keeps groups whole; `random` draws slices without regard to groups. Slices that
+            `balance` leaves out of the training part are in neither part of their fold.
         groups_known: Whether the groups of all, some or no slices are known.
         shipped: The list that ships with the dataset.
 
@@ -135,6 +145,8 @@ def make_folds(
         sides = _listed(cases, shipped)
     else:
         sides = _grouped(cases, foreground, split.folds, split.seed)
+    if split.balance == "sources":
+        sides = [(_balanced(cases, train, split.seed), test) for train, test in sides]
     return tuple(
         _fold(number, cases, train, test, groups_known)
         for number, (train, test) in enumerate(sides, start=1)
@@ -194,20 +206,86 @@ def inner_folds(
     )
 
 
+def sources_of(cases: Sequence[Case], indices: Iterable[int]) -> dict[str, list[int]]:
+    """Indices of slices by the source that each came from, sources by name."""
+    members: dict[str, list[int]] = {}
+    for i in indices:
+        members.setdefault(cases[i].source, []).append(i)
+    return {source: members[source] for source in sorted(members)}
+
+
 Sides = tuple[list[int], list[int]]
 
 
 def _draw(cases: Sequence[Case], split: Split, seed: int) -> Sides:
-    """A random share of the slices to train on; the rest tests."""
-    count = round(split.train_fraction * len(cases))
-    if not 0 < count < len(cases):
+    """A random share of the slices, or of each source's, to train on; the rest tests."""
+    everything = range(len(cases))
+    parts = list(sources_of(cases, everything).values()) if split.test_by == "source" else []
+    train: list[int] = []
+    for part in parts or [list(everything)]:
+        count = round(split.train_fraction * len(part))
+        if not 0 < count < len(part):
+            raise CovbenchError(
+                f"A train_fraction of {split.train_fraction} leaves one side of {len(part)} "
+                "slices empty.",
+                "Choose split.train_fraction so that both sides get a slice, or add slices.",
+            )
+        train += _in_random_order(cases, part, seed)[:count]
+    return sorted(train), sorted(set(everything) - set(train))
+
+
+def _balanced(cases: Sequence[Case], train: list[int], seed: int) -> list[int]:
+    """As many training slices of each source as the smallest of them has; the same at any fold."""
+    sources = sources_of(cases, train).values()
+    least = min(len(source) for source in sources)
+    return sorted(i for source in sources for i in _in_random_order(cases, source, seed)[:least])
+
+
+def _in_random_order(cases: Sequence[Case], indices: Iterable[int], seed: int) -> list[int]:
+    return sorted(indices, key=lambda i: _shuffle_key(seed, cases[i].id))
+
+
+def hold_out(
+    cases: Sequence[Case], train: Sequence[int], share: float, *, by: str, seed: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Set a share of a fold's training slices aside, for watching the training.
+
+    Args:
+        cases: The slices of the dataset.
+        train: Indices of the training slices.
+        share: How much of them is held out, at least one slice.
+        by: "slice" holds out single slices. "group" holds out whole groups in random order, until
+            the share is reached; the group that reaches it may go beyond, but one group at least
+            stays to train on.
+        seed: Seed of the split.
+
+    Returns:
+        Indices of those that stay and of those held out, ascending.
+
+    Raises:
+        CovbenchError: Nothing would stay.
+    """
+    names = {i: cases[i].group if by == "group" else cases[i].id for i in train}
+    # Another order than that of the draws, which would hold out the edge of the training part.
+    order = sorted(set(names.values()), key=lambda name: _shuffle_key(seed, f"validation:{name}"))
+    if len(order) < 2:
         raise CovbenchError(
-            f"A train_fraction of {split.train_fraction} leaves one side of {len(cases)} "
-            "slices empty.",
-            "Choose split.train_fraction so that both sides get a slice, or add slices.",
+            f"No validation part can be held out of one training {by}.",
+            "Set stop.validation_by=slice, or stop.early=false together with run.select=last.",
         )
-    order = sorted(range(len(cases)), key=lambda i: _shuffle_key(seed, cases[i].id))
-    return sorted(order[:count]), sorted(order[count:])
+    sizes = Counter(names.values())
+    wanted = max(1, round(share * len(names)))
+    chosen: set[str] = set()
+    held = 0
+    for name in order[:-1]:
+        if held >= wanted:
+            break
+        chosen.add(name)
+        held += sizes[name]
+    return (
+        tuple(sorted(i for i in train if names[i] not in chosen)),
+        tuple(sorted(i for i in train if names[i] in chosen)),
+    )
 
 
 def _listed(cases: Sequence[Case], shipped: FoldList) -> list[Sides]:

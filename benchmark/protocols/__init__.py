@@ -10,6 +10,7 @@ from benchmark.protocols.schema import (
     RunRule,
     ScoreRule,
     SplitRule,
+    StopRule,
 )
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "RunRule",
     "ScoreRule",
     "SplitRule",
+    "StopRule",
     "list_protocols",
     "load_protocol",
 ]

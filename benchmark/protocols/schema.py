@@ -42,14 +42,16 @@ class Section(BaseModel):
 class InputRule(Section):
     """What a network is given and what it gives back.
 
-    `size` is the side in pixels that every image is stretched to. `normalise`: "fold" takes the
-    training fold's mean and standard deviation, "imagenet" ImageNet's per channel, "unit" only
-    divides by 255. `statistics` says how the fold's are taken: "pooled" over all pixels, or
-    "per-image-average", the average over images of each image's own. `outputs`: "softmax" over
-    the classes, or "sigmoid" with one logit for the foreground.
+    `size` is the side in pixels that every image is stretched to, `channels` how often its grey is
+    given to the network. `normalise`: "fold" takes the training fold's mean and standard deviation,
+    "imagenet" ImageNet's per channel, "unit" only divides by 255. `statistics` says how the fold's
+    are taken: "pooled" over all pixels, or "per-image-average", the average over images of each
+    image's own. `outputs`: "softmax" over the classes, or "sigmoid" with one logit for the
+    foreground.
     """
 
     size: Side = 512
+    channels: Literal[1, 3] = 3
     normalise: Literal["fold", "imagenet", "unit"] = "fold"
     statistics: Literal["pooled", "per-image-average"] = "pooled"
     outputs: Literal["softmax", "sigmoid"] = "softmax"
@@ -105,12 +107,16 @@ class AugmentRule(Section):
 class LossRule(Section):
     """What is minimised.
 
-    "bce-dice" is half binary cross-entropy, half Dice loss, and needs one foreground class.
+    "bce-dice" is half binary cross-entropy, half Dice loss, and needs one foreground class. Its
+    `bce` is the mean over the pixels that count, or their sum in each image, averaged over the
+    images; its `dice` is one fraction over all pixels of a "batch", or the mean of each "image"'s.
     Auxiliary outputs add `aux_weight` times their own loss each. `class_weights` "miniseg" are
     1 / ln(1.10 + p) for a class with the share p of the training fold's pixels.
     """
 
     name: Literal["cross-entropy", "bce-dice"] = "cross-entropy"
+    bce: Literal["mean", "sum"] = "mean"
+    dice: Literal["batch", "image"] = "batch"
     aux_weight: Annotated[float, Field(ge=0, le=10)] = 0.4
     class_weights: Literal["none", "miniseg"] = "none"
 
@@ -118,38 +124,68 @@ class LossRule(Section):
 class OptimRule(Section):
     """How it is minimised.
 
-    "poly" is lr * (1 - step / steps) ** power, updated at every step, over all steps of the run.
-    `max_steps` ends a run early; the schedule then ends there too. `drop_last` leaves an
-    incomplete last batch out (a fold smaller than one batch still gives one).
+    `betas` are Adam's, `momentum` and `nesterov` SGD's. "poly" is lr * (1 - step / steps) ** power,
+    updated at every step, over all steps of the run; "constant" leaves lr as it is. `max_steps`
+    ends a run early; the schedule then ends there too. `drop_last` leaves an incomplete last batch
+    out (a fold smaller than one batch still gives one).
     """
 
-    name: Literal["adam"] = "adam"
+    name: Literal["adam", "sgd"] = "adam"
     lr: Annotated[float, Field(gt=0, le=10)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
     betas: Annotated[
         tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]],
         BeforeValidator(as_tuple),
     ] = (0.9, 0.999)
-    schedule: Literal["poly"] = "poly"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    nesterov: bool = False
+    schedule: Literal["poly", "constant"] = "poly"
     power: Annotated[float, Field(ge=0, le=10)] = 0.9
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 100
     max_steps: Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_word_for_none)] = None
     batch: Annotated[int, Field(ge=1, le=4096)] = 5
     drop_last: bool = True
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.name == "sgd" and self.nesterov and not self.momentum:
+            raise CovbenchError(
+                "optim.nesterov = true needs a momentum, and optim.momentum is 0.",
+                "Give optim.momentum, such as 0.9, or set optim.nesterov = false.",
+            )
+        return self
+
+
+class StopRule(Section):
+    """When a training ends before its last epoch: on slices of the training part held out of it.
+
+    `early`: the share `validation` of the training part is held out, never trained on and not in
+    the input's statistics. `validation_by`: "group" holds out whole groups (patients), "slice"
+    single slices. After every epoch `metric` is taken on it, "loss" being the protocol's own loss
+    of the main output without augmentation. A training ends after `patience` epochs in which it
+    did not fall by more than `min_delta` below its best. The test fold has no part in this.
+    """
+
+    early: bool = False
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    validation_by: Literal["group", "slice"] = "group"
+    metric: Literal["loss"] = "loss"
+    patience: Annotated[int, Field(ge=1, le=100_000)] = 10
+    min_delta: Annotated[float, Field(ge=0, le=100)] = 0.0
+
 
 class RunRule(Section):
     """How a run computes and what it leaves behind.
 
-    "fp32" has TF32 switched off. `select` "last": the weights after the last step are the ones
-    scored; none are chosen by looking at the test fold. `keep`: final weights and predictions,
-    predictions alone, or neither.
+    "fp32" has TF32 switched off. `select`: the weights scored are those after the "last" step, or
+    the "best-on-validation" (section `stop`); none are chosen by looking at the test fold. `keep`:
+    those weights and predictions, predictions alone, or neither.
     """
 
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     channels_last: bool = False
     compile: bool = False
-    select: Literal["last"] = "last"
+    select: Literal["last", "best-on-validation"] = "last"
     keep: Literal["both", "predictions", "none"] = "both"
     checkpoint_minutes: Annotated[float, Field(ge=0, le=1440)] = 5.0
 
@@ -159,13 +195,18 @@ class SplitRule(Section):
 
     "folds": the dataset's own lists where it ships them, else `folds` folds that keep groups
     (patients) together. "random": `draws` random splits with `train_fraction` of the images to
-    train on. `run_folds` None means all of them, numbered from 1.
+    train on, drawn from "all" images or from each "source" of the dataset by itself (`test_by`).
+    `balance` "sources" leaves training images of the larger sources out of the fold, so that every
+    source trains with as many as the smallest one has. `run_folds` None means all of them, numbered
+    from 1.
     """
 
     kind: Literal["folds", "random"] = "folds"
     folds: Annotated[int, Field(ge=2, le=1000)] = 5
     train_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.6
     draws: Annotated[int, Field(ge=1, le=1000)] = 5
+    test_by: Literal["all", "source"] = "all"
+    balance: Literal["none", "sources"] = "none"
     seed: Seed = 0
     run_folds: Annotated[
         Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(as_tuple)] | None,
@@ -198,6 +239,19 @@ class ScoreRule(Section):
     surface_points: Literal["border", "foreground"] = "border"
 
 
+_LATER = (
+    "input.channels",
+    "loss.bce",
+    "loss.dice",
+    "optim.momentum",
+    "optim.nesterov",
+    "split.test_by",
+    "split.balance",
+    *(f"stop.{field}" for field in StopRule.model_fields),
+)
+"""Fields that came later: at their defaults they are no part of an id, as before there were any."""
+
+
 class Protocol(Section):
     """One protocol: the settings that all networks of a comparison share."""
 
@@ -207,6 +261,7 @@ class Protocol(Section):
     augment: AugmentRule = AugmentRule()
     loss: LossRule = LossRule()
     optim: OptimRule = OptimRule()
+    stop: StopRule = StopRule()
     run: RunRule = RunRule()
     split: SplitRule = SplitRule()
     score: ScoreRule = ScoreRule()
@@ -228,18 +283,35 @@ class Protocol(Section):
                 'loss.class_weights = "miniseg" weighs the cross-entropy, not "bce-dice".',
                 'Set loss.class_weights = "none", or loss.name = "cross-entropy".',
             )
+        if self.run.select == "best-on-validation" and not self.stop.early:
+            raise CovbenchError(
+                'run.select = "best-on-validation" needs a validation part, and stop.early is '
+                "false.",
+                'Set stop.early = true, or run.select = "last".',
+            )
         return self
 
     def canonical(self) -> dict[str, Any]:
         """Everything that changes a number, defaults filled in, as plain JSON values.
 
         Left out: names and descriptions, what is kept and how often it is saved, which folds and
-        seeds are run (a run has one of each, named beside the protocol), and every field that
-        another one makes idle, such as `augment.zoom` in mode "sizes".
+        seeds are run (a run has one of each, named beside the protocol), every field that another
+        one makes idle, such as `augment.zoom` in mode "sizes", and those of `_LATER` at their
+        defaults.
 
         Returns:
             Section name to {field: value}; tuples are lists.
         """
+        data = self._effective()
+        for key in _LATER:
+            section, field = key.split(".")
+            default = type(getattr(self, section)).model_fields[field].default
+            if data[section].get(field) == default:
+                del data[section][field]
+        return {section: fields for section, fields in data.items() if fields}
+
+    def _effective(self) -> dict[str, dict[str, Any]]:
+        """Every field that changes a number, by its section; defaults filled in."""
         data = self.model_dump(mode="json", exclude={"name", "description"})
         for key in self._idle():
             section, field = key.split(".")
@@ -249,7 +321,7 @@ class Protocol(Section):
     def _idle(self) -> set[str]:
         """The keys that change no number of a run under this protocol."""
         idle = {"run.checkpoint_minutes", "run.keep", "split.run_folds", "split.seeds"}
-        augment = self.augment
+        augment, optim = self.augment, self.optim
         if self.input.normalise != "fold":
             idle.add("input.statistics")
         if augment.mode == "none":
@@ -261,9 +333,16 @@ class Protocol(Section):
         if not augment.border_crop:
             idle.add("augment.border_crop_px")
         if self.split.kind == "folds":
-            idle |= {"split.train_fraction", "split.draws"}
+            idle |= {"split.train_fraction", "split.draws", "split.test_by"}
         else:
             idle.add("split.folds")
+        if self.loss.name != "bce-dice":
+            idle |= {"loss.bce", "loss.dice"}
+        idle |= {"optim.betas"} if optim.name == "sgd" else {"optim.momentum", "optim.nesterov"}
+        if optim.schedule != "poly":
+            idle.add("optim.power")
+        if not self.stop.early:
+            idle |= {f"stop.{field}" for field in StopRule.model_fields} - {"stop.early"}
         return idle
 
     @property
@@ -280,7 +359,7 @@ class Protocol(Section):
         base = (shipped(self.name) or shipped("identical") or self).model_dump(mode="json")
         return [
             f"{section}.{field}={format_value(value)}"
-            for section, fields in self.canonical().items()
+            for section, fields in self._effective().items()
             for field, value in fields.items()
             if value != base[section][field]
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmark.metrics import METRICS
-from benchmark.protocols import Protocol
+from benchmark.protocols import OptimRule, Protocol
 from reports.sentences import UNITS
 from reports.sides import named
 from reports.subject import Subject
@@ -16,6 +16,7 @@ _LOSSES = {
     "cross-entropy": "cross-entropy",
     "bce-dice": "half binary cross-entropy, half Dice loss",
 }
+_HELD_OUT = {"group": "patients", "slice": "slices"}
 
 
 def methods(subject: Subject) -> str:
@@ -103,18 +104,46 @@ def _training(protocol: Protocol, records: Sequence[RunRecord]) -> str:
     length = f"{rule.epochs} epochs"
     if rule.max_steps is not None:
         length = f"{rule.max_steps} steps"
-    elif len(steps) == 1:
+    elif len(steps) == 1 and not protocol.stop.early:
         length += f" ({steps[0]:,} steps)"
+    if protocol.stop.early:
+        length = f"at most {length}"
     weights = ", classes weighted by their share" if loss.class_weights != "none" else ""
     precision = protocol.run.precision
     return (
-        f"All networks were trained for {length} with batches of {rule.batch} by Adam "
-        f"(learning rate {rule.lr:g}, weight decay {rule.weight_decay:g}, betas "
-        f"{rule.betas[0]:g} and {rule.betas[1]:g}; polynomial decay of power {rule.power:g} at "
-        f"every step) on {_LOSSES[loss.name]}{weights}; auxiliary outputs count "
-        f"{loss.aux_weight:g} each. Precision: {precision}. The weights after the last step were "
+        f"All networks were trained for {length} with batches of {rule.batch} by "
+        f"{_optimiser(rule)} on {_LOSSES[loss.name]}{weights}; auxiliary outputs count "
+        f"{loss.aux_weight:g} each. Precision: {precision}. {_selection(protocol)} were "
         "scored; none were chosen by looking at test images."
     )
+
+
+def _optimiser(rule: OptimRule) -> str:
+    """Its name with its numbers and the schedule."""
+    if rule.name == "adam":
+        name, own = "Adam", f"betas {rule.betas[0]:g} and {rule.betas[1]:g}"
+    else:
+        kind = "Nesterov momentum" if rule.nesterov else "momentum"
+        name, own = "stochastic gradient descent", f"{kind} {rule.momentum:g}"
+    decay = "constant learning rate"
+    if rule.schedule == "poly":
+        decay = f"polynomial decay of power {rule.power:g} at every step"
+    return f"{name} (learning rate {rule.lr:g}, weight decay {rule.weight_decay:g}, {own}; {decay})"
+
+
+def _selection(protocol: Protocol) -> str:
+    """Early stopping, and the beginning of the sentence that says which weights were scored."""
+    rule = protocol.stop
+    stopped = ""
+    if rule.early:
+        least = f" by more than {rule.min_delta:g}" if rule.min_delta else ""
+        stopped = (
+            f"A training ended early once its loss on held-out {_HELD_OUT[rule.validation_by]} "
+            f"({100 * rule.validation:g} % of the training part) had not fallen{least} for "
+            f"{rule.patience} epochs. "
+        )
+    best = protocol.run.select == "best-on-validation"
+    return stopped + f"The weights {'of the lowest such loss' if best else 'after the last step'}"
 
 
 def _scoring(protocol: Protocol) -> str:

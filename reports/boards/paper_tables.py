@@ -66,14 +66,14 @@ def _by_protocol(subjects: Sequence[Subject]) -> list[list[Subject]]:
         key = (spec.data_hash, spec.truth, spec.protocol, *each.comparison.changes)
         found.setdefault(key, []).append(each)
     together = list(found.values())
-    lungs = [each for each in together if each[0].comparison.spec.truth == "lung"]
-    for each in lungs:
-        ids = {record.spec.id for subject in each for record in subject.comparison.records}
-        users = [other for other in together if other not in lungs and _needs(other) & ids]
-        for other in users:
-            other += each
+    lungs = [own for own in together if own[0].comparison.spec.truth == "lung"]
+    for own in lungs:
+        ids = {record.spec.id for each in own for record in each.comparison.records}
+        users = [others for others in together if others not in lungs and _needs(others) & ids]
+        for others in users:
+            others += own
         if users:
-            together.remove(each)
+            together.remove(own)
     return together
 
 

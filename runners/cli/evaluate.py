@@ -38,7 +38,7 @@ def evaluate(
     from runners.drive import drive
     from runners.machine import slots_and_threads
     from runners.plan import Resources, make_plan
-    from runners.run_one import IN_CHANNELS, num_classes_of
+    from runners.run_one import num_classes_of
     from runners.selecting import choose_rows
     from runners.weights import check_preprocessing, load_weights, read_weights
     from zoo.registry import create_model, get_card
@@ -48,7 +48,8 @@ def evaluate(
     tensors = read_weights(weights)
     for row in chosen.rows:
         check_preprocessing(row.name, tensors, weights, settings)
-        network = create_model(row.name, IN_CHANNELS, num_classes_of(settings), **dict(row.options))
+        channels, classes = settings.input.channels, num_classes_of(settings)
+        network = create_model(row.name, channels, classes, **dict(row.options))
         load_weights(network, weights, get_card(row.name))
     del tensors
     options.check_writable(out)

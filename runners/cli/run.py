@@ -97,11 +97,13 @@ def run(
     from results.store import Store
     from runners.machine import slots_and_threads
     from runners.plan import Resources, make_plan, save_plan
+    from runners.run_one import SUMMED, sums_colours
     from runners.selecting import choose_rows
 
     chosen = choose_rows(models, rows, weights)
     settings = load_protocol(protocol, set_ or [])
     ask = _ask(task, lung_model, lungs, lung_mask, dilation, inner_folds)
+    summed = [row.name for row in chosen.rows if sums_colours(settings, dict(row.options))]
     console = options.messages()
     slots, device, threads = slots_and_threads(gpus, jobs, threads)
     if not dry_run:
@@ -110,6 +112,7 @@ def run(
         ("Not here yet", chosen.missing),
         ("Start from random weights, since they take none", chosen.scratch),
         ("Left out, since they can't be trained by themselves", chosen.apart),
+        (SUMMED, summed),
         (
             f"Left out, since packages are missing (pip install {' '.join(chosen.packages)})",
             chosen.uninstalled,

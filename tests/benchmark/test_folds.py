@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.datasets.cases import Case
-from benchmark.datasets.folds import Fold, fold_list, inner_folds, make_folds
+from benchmark.datasets.folds import (
+    Fold,
+    fold_list,
+    hold_out,
+    inner_folds,
+    make_folds,
+    sources_of,
+)
 from zoo.errors import CovbenchError
 
 
@@ -21,6 +28,13 @@ class Split:
     train_fraction: float = 0.6
     draws: int = 5
     seed: int = 0
+    test_by: str = "all"
+    balance: str = "none"
+
+
+@dataclass(frozen=True)
+class FromSource(Case):
+    source: str = ""
 
 
 def slices_of(sizes: list[int]) -> list[Case]:
@@ -174,3 +188,113 @@ def test_too_few_groups_for_inner_folds() -> None:
     with pytest.raises(CovbenchError, match="3 inner folds") as raised:
         inner_folds(cases, [1] * 4, outer, split, 3, groups_known="all")
     assert "--inner-folds 2" in raised.value.remedy
+
+
+# --- sources -----------------------------------------------------------------------------------
+
+
+def joined(**counts: int) -> list[Case]:
+    """Slices of several sources, two a patient, sources in turn as far as they reach."""
+    return [
+        FromSource(f"{source}-{k:03d}", f"{source}-p{k // 2}", 8, 8, None, source=source)
+        for k in range(max(counts.values()))
+        for source, count in counts.items()
+        if k < count
+    ]
+
+
+def drawn(cases: list[Case], **split: object) -> tuple[Fold, ...]:
+    rule = Split(kind="random", train_fraction=0.7, **split)  # type: ignore[arg-type]
+    return make_folds(cases, [1] * len(cases), rule, groups_known="all")
+
+
+def counted(cases: list[Case], indices: tuple[int, ...]) -> dict[str, int]:
+    return {source: len(own) for source, own in sources_of(cases, indices).items()}
+
+
+def test_a_draw_by_source_tests_the_same_share_of_each():
+    cases = joined(large=40, small=10)
+    for fold in drawn(cases, test_by="source"):
+        assert counted(cases, fold.train) == {"large": 28, "small": 7}
+        assert counted(cases, fold.test) == {"large": 12, "small": 3}
+        assert sorted((*fold.train, *fold.test)) == list(range(50))
+
+
+def test_balanced_sources_train_with_as_many_as_the_smallest_one_has():
+    cases = joined(large=40, middle=20, small=10)
+    plain = drawn(cases, test_by="source")
+    for fold, whole in zip(drawn(cases, test_by="source", balance="sources"), plain, strict=True):
+        assert counted(cases, fold.train) == {"large": 7, "middle": 7, "small": 7}
+        assert set(fold.train) < set(whole.train)
+        assert fold.test == whole.test
+        assert fold.hash != whole.hash
+
+
+def test_balance_is_of_the_training_part_alone_where_all_slices_are_drawn_together():
+    cases = joined(large=40, small=10)
+    for fold, whole in zip(drawn(cases, balance="sources"), drawn(cases), strict=True):
+        least = counted(cases, whole.train)["small"]
+        assert counted(cases, fold.train) == {"large": least, "small": least}
+        assert fold.test == whole.test
+
+
+def test_folds_by_patient_can_be_balanced_too():
+    cases = joined(large=40, small=20)
+    split = Split(folds=5, balance="sources")
+    for fold in make_folds(cases, [1] * 60, split, groups_known="all"):
+        sizes = counted(cases, fold.train)
+        assert sizes["large"] == sizes["small"] > 10
+        assert fold.groups_disjoint
+
+
+def test_one_source_is_drawn_as_ever():
+    for cases in (slices_of([1] * 30), joined(only=30)):
+        assert drawn(cases, test_by="source", balance="sources") == drawn(cases)
+
+
+def test_the_smallest_source_needs_a_slice_on_both_sides():
+    with pytest.raises(CovbenchError, match="one side of 1 slices"):
+        drawn(joined(large=10, tiny=1), test_by="source")
+
+
+# --- holding out -------------------------------------------------------------------------------
+
+CASES = slices_of([3] * 10)
+TRAIN = tuple(range(24))  # the last two groups test
+
+
+def test_slices_held_out_are_the_share_and_the_rest_stays():
+    stays, held = hold_out(CASES, TRAIN, 0.1, by="slice", seed=0)
+    assert len(held) == 2
+    assert sorted((*stays, *held)) == list(TRAIN)
+    assert list(stays) == sorted(stays) and list(held) == sorted(held)
+
+
+def test_groups_are_held_out_whole():
+    stays, held = hold_out(CASES, TRAIN, 0.2, by="group", seed=0)
+    sides = [{CASES[i].group for i in side} for side in (stays, held)]
+    assert len(held) == 6 and not sides[0] & sides[1]  # 4.8 slices, in groups of three
+
+
+def test_what_is_held_out_follows_from_seed_and_ids_alone():
+    for by in ("slice", "group"):
+        first = hold_out(CASES, TRAIN, 0.3, by=by, seed=0)
+        shuffled = hold_out(CASES, TRAIN[::-1], 0.3, by=by, seed=0)
+        assert first == shuffled
+        assert {hold_out(CASES, TRAIN, 0.3, by=by, seed=seed)[1] for seed in range(5)} > {first[1]}
+    order = sorted(
+        TRAIN, key=lambda i: hashlib.sha256(f"0:validation:{CASES[i].id}".encode()).hexdigest()
+    )
+    assert hold_out(CASES, TRAIN, 0.1, by="slice", seed=0)[1] == tuple(sorted(order[:2])) == (0, 22)
+
+
+def test_one_slice_or_group_at_least_is_held_out_and_one_stays():
+    assert [len(side) for side in hold_out(CASES, (0, 1), 0.01, by="slice", seed=0)] == [1, 1]
+    assert [len(side) for side in hold_out(CASES, range(6), 0.99, by="group", seed=0)] == [3, 3]
+
+
+@pytest.mark.parametrize(("by", "train"), [("slice", (0,)), ("group", (0, 1, 2))])
+def test_nothing_can_be_held_out_of_one(by: str, train: tuple[int, ...]):
+    with pytest.raises(CovbenchError, match=f"one training {by}") as error:
+        hold_out(CASES, train, 0.1, by=by, seed=0)
+    assert "stop.early=false" in error.value.remedy

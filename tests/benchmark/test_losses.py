@@ -49,6 +49,36 @@ def test_bce_dice_by_hand(logits: Tensor) -> None:
     assert loss.item() == pytest.approx(0.5 * MEAN + 0.5 * DICE, abs=1e-6)
 
 
+# A second image: probabilities 1/2 everywhere, no foreground, one pixel ignored.
+PAIR = torch.cat((SINGLE, torch.zeros_like(SINGLE)))
+TARGETS = torch.cat((TARGET, torch.tensor([[[0, 0], [255, 0]]])))
+DICE_EMPTY = 1 - 1 / (3 / 4 + 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "bce", "dice"),
+    [
+        ({}, (sum(LOSSES) + 3 * math.log(2)) / 6, 1 - 3 / (3.875 + 3 / 4)),
+        ({"bce": "sum"}, (sum(LOSSES) + 3 * math.log(2)) / 2, 1 - 3 / (3.875 + 3 / 4)),
+        ({"dice": "image"}, (sum(LOSSES) + 3 * math.log(2)) / 6, (DICE + DICE_EMPTY) / 2),
+    ],
+)
+def test_the_readings_of_bce_and_dice_by_hand(
+    fields: dict[str, str], bce: float, dice: float
+) -> None:
+    loss = make_loss(LossRule(name="bce-dice", **fields))(PAIR, TARGETS)  # type: ignore[arg-type]
+    assert loss.item() == pytest.approx(0.5 * bce + 0.5 * dice, abs=1e-6)
+
+
+def test_no_reading_counts_an_image_of_ignored_pixels_alone_as_wrong() -> None:
+    target = torch.full((2, 3, 3), 255)
+    logits = torch.randn(2, 1, 3, 3, requires_grad=True)
+    loss = make_loss(LossRule(name="bce-dice", bce="sum", dice="image"))(logits, target)
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None and not logits.grad.any()
+
+
 def test_dice_of_a_perfect_and_of_an_empty_answer() -> None:
     target = torch.tensor([[[1, 0], [0, 1]]])
     right = torch.where(target == 1, 50.0, -50.0)[:, None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,18 @@ def test_paper_draws_five_splits_and_five_sizes():
     assert (p.augment.passes, p.loss.class_weights) == ("random", "none")
 
 
+def test_chsnet_reads_the_paper_with_every_choice_named():
+    p = load_protocol("chsnet-paper")
+    assert (p.input.size, p.input.channels, p.input.outputs) == (256, 1, "sigmoid")
+    assert (p.loss.name, p.loss.bce, p.loss.dice) == ("bce-dice", "mean", "batch")
+    assert (p.optim.name, p.optim.lr, p.optim.schedule) == ("adam", 1e-3, "constant")
+    assert (p.optim.weight_decay, p.augment.mode) == (0.0, "none")
+    assert (p.stop.early, p.stop.validation, p.stop.metric) == (True, 0.1, "loss")
+    assert p.run.select == "best-on-validation"
+    assert (p.split.kind, p.split.train_fraction) == ("random", 0.7)
+    assert (p.split.test_by, p.split.balance) == ("source", "sources")
+
+
 def test_smoke_is_one_short_run():
     p = load_protocol("smoke")
     assert (p.input.size, p.optim.batch, p.optim.max_steps) == (64, 4, 16)
@@ -120,7 +134,8 @@ def test_changes_name_what_differs_from_the_shipped_one_and_only_what_matters():
 
 COMBINED = (
     "epochs=7 lr=0.02 mode=none zoom=0.9,1.1 precision=bf16 vflip=0.1 max_steps=9 "
-    "max_steps=none normalise=unit score.size=64 compile=true power=1"
+    "max_steps=none normalise=unit score.size=64 compile=true power=1 channels=1 early=true "
+    "patience=3 optim.name=sgd nesterov=true schedule=constant dice=image balance=sources"
 )
 
 
@@ -129,7 +144,7 @@ COMBINED = (
         st.sampled_from(COMBINED.split()),
         unique=True,
     ),
-    st.sampled_from(["identical", "miniseg-code", "miniseg-paper", "smoke"]),
+    st.sampled_from(["identical", "chsnet-paper", "miniseg-code", "miniseg-paper", "smoke"]),
 )
 def test_changes_are_overrides_that_give_the_same_protocol(overrides, name):
     changed = load_protocol(name, overrides)
@@ -153,13 +168,67 @@ SINGLE = (
     "hflip=0 vflip=0 aux_weight=0 class_weights=miniseg lr=0.1 power=1 weight_decay=0 "
     "betas=0.8,0.9 epochs=1 max_steps=5 batch=6 drop_last=false precision=tf32 "
     "channels_last=true compile=true kind=random split.seed=1 split.folds=4 score.size=512 "
-    "both_empty=perfect pred_empty=zero-all surface_points=foreground loss.name=bce-dice"
+    "both_empty=perfect pred_empty=zero-all surface_points=foreground loss.name=bce-dice "
+    "channels=1 optim.name=sgd schedule=constant early=true balance=sources"
 )
 
 
 @pytest.mark.parametrize("text", SINGLE.split())
 def test_canonical_changes_with_every_setting_that_changes_a_number(text):
     assert load_protocol("identical", [text]).canonical() != load_protocol("identical").canonical()
+
+
+READINGS = (
+    "channels=3 bce=sum dice=image loss.name=cross-entropy momentum=0.5 nesterov=true "
+    "optim.name=sgd betas=0.8,0.9 schedule=poly validation=0.2 validation_by=group patience=5 "
+    "min_delta=0.01 test_by=all balance=none"
+)
+
+
+@pytest.mark.parametrize("text", READINGS.split())
+def test_every_reading_of_the_chsnet_paper_is_another_protocol(text):
+    sgd = ["optim.name=sgd"] if text.startswith(("momentum", "nesterov")) else []
+    base = load_protocol("chsnet-paper", sgd)
+    assert load_protocol("chsnet-paper", [*sgd, text]).canonical() != base.canonical()
+
+
+CANONICAL = {
+    "identical": "29183ccfe2780f467514adf717f85d0297855792c748158b0c76b9ec84fa149a",
+    "miniseg-code": "aeccffec4e74e3f700a261dd015640d3f1b197bec5a4a8f430a694d1dfb3c137",
+    "miniseg-paper": "272bb7ff21ec882792d4187240304d543feffdd3754db24102f8a023051a2b72",
+    "smoke": "6e0026eb1f714eed67b1ed1fa72163cdb0ed2ea92cb25f75732575097728f713",
+}
+
+
+@pytest.mark.parametrize("name", CANONICAL)
+def test_later_fields_are_no_part_of_what_was_there_before(name):
+    text = json.dumps(load_protocol(name).canonical(), sort_keys=True, separators=(",", ":"))
+    assert hashlib.sha256(text.encode()).hexdigest() == CANONICAL[name]
+
+
+def test_canonical_fills_up_to_the_same_protocol():
+    for protocol in (*list_protocols(), load_protocol("chsnet-paper", ["bce=sum", "early=false",
+                                                                      "select=last"])):  # fmt: skip
+        again = Protocol.model_validate_json(
+            json.dumps({**protocol.canonical(), "name": protocol.name})
+        )
+        assert again.canonical() == protocol.canonical()
+        assert again.changes == protocol.changes
+
+
+def test_settings_that_optimiser_loss_and_stopping_make_idle():
+    same = ["momentum=0.5", "nesterov=true", "bce=sum", "dice=image", "patience=3",
+            "validation=0.3", "test_by=source"]  # fmt: skip
+    assert load_protocol("identical", same).canonical() == load_protocol("identical").canonical()
+    sgd = load_protocol("identical", ["optim.name=sgd", "schedule=constant"])
+    assert not {"betas", "power"} & set(sgd.canonical()["optim"])
+    assert load_protocol("identical", ["optim.name=sgd"]).changes == ["optim.name=sgd"]
+
+
+def test_what_a_shipped_protocol_switches_on_can_be_switched_off_and_is_told():
+    off = load_protocol("chsnet-paper", ["early=false", "select=last", "channels=3"])
+    assert off.changes == ["input.channels=3", "stop.early=false", "run.select=last"]
+    assert "stop" not in off.canonical()
 
 
 def test_canonical_leaves_out_settings_that_another_one_makes_idle():
@@ -205,6 +274,12 @@ def test_a_protocol_is_frozen():
         (("miniseg-code", ["size=64"]), "border_crop_px = 50", "a quarter"),
         (("identical", ["border_crop=0.5"]), "has 0 entries, not 1", "border_crop = 0"),
         (("miniseg-code", ["loss.name=bce-dice"]), "class_weights", 'class_weights = "none"'),
+        (("identical", ["channels=2"]), "input.channels = 2", "1 or 3"),
+        (("identical", ["optim.name=adamw"]), 'optim.name = "adamw"', "'adam' or 'sgd'"),
+        (("identical", ["optim.name=sgd", "nesterov=true", "momentum=0"]), "momentum", "0.9"),
+        (("identical", ["select=best-on-validation"]), "stop.early is false", "early = true"),
+        (("identical", ["select=best"]), 'run.select = "best"', "'last' or 'best-on-validation'"),
+        (("identical", ["validation=1"]), "stop.validation = 1", "less than 1"),
     ],
 )
 def test_a_mistake_is_named_with_what_to_do(arguments, problem, remedy):

@@ -78,3 +78,22 @@ def test_methods_follow_the_protocol(tmp_path: Path) -> None:
     ):
         assert words in text
     assert "bootstrap" not in text  # one row has nothing to be compared with
+    assert "by Adam (learning rate 0.001, weight decay 0.0001, betas 0.9 and 0.999;" in text
+    assert "The weights after the last step were scored" in text
+
+
+def test_methods_tell_of_the_optimiser_and_of_early_stopping(tmp_path: Path) -> None:
+    changes = ["optim.name=sgd", "nesterov=true", "min_delta=0.01"]
+    settings = load_protocol("chsnet-paper", changes)
+    write_run(Store(tmp_path), {"a-1": 0.5}, protocol="chsnet-paper", settings=settings.canonical())
+    (subject,) = read_holdings(tmp_path).subjects
+    text = methods(subject)
+    for words in (
+        "trained for at most 100 epochs with batches of 8 by stochastic gradient descent (learning "
+        "rate 0.001, weight decay 0, Nesterov momentum 0.9; constant learning rate) on half binary",
+        "A training ended early once its loss on held-out slices (10 % of the training part) had "
+        "not fallen by more than 0.01 for 10 epochs. The weights of the lowest such loss were "
+        "scored; none were chosen by looking at test images.",
+    ):
+        assert words in text
+    assert "last step" not in text and "Adam" not in text

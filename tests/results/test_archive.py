@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from results.anonymous import UNSAID, Pseudonyms, account, anonymous, plain_platform
+from results.anonymous import UNSAID, Pseudonyms, account, anonymous, hide_cases, plain_platform
 from results.archive import Keep, pack
 from results.cases import CASES, read_cases
 from results.files import sha256_file, write_atomically
@@ -245,6 +245,14 @@ def test_hidden_cases_stand_in_the_order_of_their_new_names(store: Store, tmp_pa
         assert names == sorted(names)
         with np.load(path.parent / PREDICTIONS) as file:
             assert file["ids"].tolist() == names
+
+
+def test_sources_are_hidden_like_patients() -> None:
+    text = "id,group,source,tp\na,p1,clinic,1\nb,p2,clinic,2\n"
+    hidden = hide_cases(text.encode(), Pseudonyms(b"key")).decode()
+    assert "clinic" not in hidden
+    lines = [line.split(",") for line in hidden.splitlines()[1:]]
+    assert len({line[2] for line in lines}) == 1 and sorted(line[3] for line in lines) == ["1", "2"]
 
 
 def test_a_hash_of_predictions_that_would_have_other_names_is_not_told(

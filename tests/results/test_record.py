@@ -92,3 +92,23 @@ def test_a_failure_comes_back_as_it_was() -> None:
 def test_an_unknown_status_is_refused() -> None:
     with pytest.raises(ValueError, match="status"):
         make_failure(status="bored")
+
+
+def test_what_came_later_is_not_written_where_there_is_none() -> None:
+    record = make_record()
+    payload = json.loads(record.to_text())
+    assert "n_validation" not in payload["data"]
+    assert not {"validation_curve", "chosen_epoch"} & set(payload["training"])
+    given = json.loads(record.model_copy(update={"training": None}).to_text())
+    assert given["training"] is None
+
+
+def test_a_validation_curve_comes_back() -> None:
+    record = make_record(data={"n_validation": 4})
+    assert record.training is not None
+    found = {"validation_curve": (0.5, 0.25, 0.75), "chosen_epoch": 2}
+    changed = record.model_copy(update={"training": record.training.model_copy(update=found)})
+    again = RunRecord.from_text(changed.to_text())
+    assert again == changed
+    assert again.training is not None and again.training.validation_curve == (0.5, 0.25, 0.75)
+    assert again.data.n_validation == 4

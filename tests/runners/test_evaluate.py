@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,11 @@ from torch.nn import functional
 
 from benchmark.bank import ImageBank
 from benchmark.datasets import PreparedDataset, prepare_dataset
+from benchmark.datasets.cases import Case
 from benchmark.metrics import aggregate
+from benchmark.metrics.sources import aggregate_sources
 from benchmark.protocols import Protocol, load_protocol
+from results.contents import check_cases
 from runners.evaluate import (
     Evaluation,
     Prediction,
@@ -219,3 +223,34 @@ def test_predictions_are_read_back(dataset: PreparedDataset) -> None:
             assert probability.dtype == np.uint8
             assert np.array_equal(probability, outcome.predictions[case.id])
             assert probability.shape == (case.height, case.width)
+
+
+# --- sources -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FromSource(Case):
+    source: str = ""
+
+
+def test_rows_name_their_source_where_the_dataset_has_several(dataset: PreparedDataset) -> None:
+    alone = score(dataset).rows
+    assert "source" not in alone[0] and aggregate_sources(alone, protocol().score) == {}
+    dataset.cases = tuple(
+        FromSource(
+            case.id, case.group, case.height, case.width, case.spacing_mm, source=f"from-{k % 2}"
+        )
+        for k, case in enumerate(dataset.cases)
+    )
+    outcome = score(dataset)
+    text = cases_csv(outcome.rows)
+    assert text.startswith("id,group,source,")
+    assert check_cases(text.encode()) == 3
+    lines = list(csv.DictReader(io.StringIO(text)))
+    assert [line["source"] for line in lines] == ["from-0", "from-1", "from-0"]
+    rule = protocol().score
+    by_source = aggregate_sources(lines, rule)
+    assert list(by_source) == ["from-0", "from-1"]
+    pair = [lines[0], lines[2]]
+    assert by_source["from-0"] == aggregate(pair, [line["group"] for line in pair], rule)
+    assert by_source["from-1"]["dice_slice"].value == float(lines[1]["dice"])

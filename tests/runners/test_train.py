@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from runners.checkpoint import load_checkpoint, save_checkpoint
+from runners.optimiser import learning_rate, make_optimiser
 from runners.train import Diverged, Hooks, Interrupted, TrainingState, fit
 from tests.runners.toy import CARD, SCALE, toy_bank, toy_model, toy_protocol
 
@@ -82,7 +83,14 @@ def test_a_loss_that_is_not_finite_ends_the_training() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", ["precision=bf16", "channels_last=true", "outputs=sigmoid", "class_weights=miniseg"]
+    "change",
+    [
+        "precision=bf16",
+        "channels_last=true",
+        "outputs=sigmoid",
+        "class_weights=miniseg",
+        "optim.name=sgd",
+    ],
 )
 def test_every_way_of_computing_learns(change: str) -> None:
     from tests.runners.toy import ToyNet
@@ -104,3 +112,28 @@ def test_the_rate_falls_to_zero_by_the_poly_rule(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(torch.optim.Adam, "step", noting)
     train(toy_model())
     assert rates == pytest.approx([0.03 * (1 - i / STEPS) ** 0.9 for i in range(STEPS)])
+
+
+def test_a_constant_rate_stays() -> None:
+    rule = toy_protocol("schedule=constant").optim
+    assert [learning_rate(rule, step, STEPS) for step in range(STEPS)] == [0.03] * STEPS
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_steps_of_sgd_by_hand(nesterov: bool) -> None:
+    words = ("optim.name=sgd", "lr=0.5", "momentum=0.5", "weight_decay=0.1")
+    rule = toy_protocol(*words, f"nesterov={str(nesterov).lower()}").optim
+    weight = nn.Parameter(torch.tensor([2.0]))
+    optimiser = make_optimiser(rule, [weight])
+    found = []
+    for gradient in (1.0, 3.0):
+        weight.grad = torch.tensor([gradient])
+        optimiser.step()
+        found.append(weight.item())
+    # The gradient with its decay goes into the buffer, which keeps half of what it had.
+    first = 1.0 + 0.1 * 2.0
+    one = 2.0 - 0.5 * (first + 0.5 * first if nesterov else first)
+    second = 3.0 + 0.1 * one
+    buffer = 0.5 * first + second
+    two = one - 0.5 * (second + 0.5 * buffer if nesterov else buffer)
+    assert found == pytest.approx([one, two])
