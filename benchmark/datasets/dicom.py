@@ -115,6 +115,21 @@ def series_files(folder: Path) -> list[Path]:
     return found
 
 
+def holds_series(folder: Path) -> bool:
+    """Whether a folder, or one in it, has a file that says it is DICOM."""
+    return any(_claims(path) for path in series_files(folder))
+
+
+def _claims(path: Path) -> bool:
+    if path.suffix.lower() in _SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
 def _headers(folder: Path) -> list[Header]:
     """The DICOM images in a folder, without their pixels."""
     found = []

@@ -1,4 +1,4 @@
-"""How the slices of a DICOM series lie in space: their order, their spacing, what can't be a stack."""
+"""How the slices of a DICOM series lie in space: their order, and what can't be a stack."""
 
 from __future__ import annotations
 
