@@ -24,6 +24,29 @@ from zoo.errors import CovbenchError
 
 _SUFFIXES = (".dcm", ".dicom", ".ima")
 _NIFTI = "Convert it to NIfTI, for example with dcm2niix."
+_USED = (
+    "Rows",
+    "Columns",
+    "SeriesInstanceUID",
+    "SeriesNumber",
+    "SeriesDescription",
+    "FrameOfReferenceUID",
+    "NumberOfFrames",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "ImageOrientationPatient",
+    "ImagePositionPatient",
+    "PixelSpacing",
+    "SpacingBetweenSlices",
+    "SliceThickness",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "PixelRepresentation",
+)
+"""The attributes that are read, but for the pixels."""
+
 _PACKAGES = {"JPEG-LS": "pyjpegls", "JPEG": "pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"}
 
 
@@ -66,7 +89,10 @@ def read_series(folder: Path, series: str | None = None, *, stored: bool = False
         _check_object(header)
     ordered, affine = stacked(folder, chosen)
     first = ordered[0].data
-    rows, columns = int(first.Rows), int(first.Columns)
+    try:
+        rows, columns = int(first.Rows), int(first.Columns)
+    except BROKEN as error:
+        raise _damaged(ordered[0].path, error) from error
     voxels = rows * columns * len(ordered)
     if voxels > limits.MAX_VOLUME_VOXELS:
         raise CovbenchError(
@@ -153,14 +179,17 @@ def _read(path: Path, *, pixels: bool) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return pydicom.dcmread(path, stop_before_pixels=not pixels)
+            data = pydicom.dcmread(path, stop_before_pixels=not pixels)
+            for key in _USED:  # a value is only converted, and found damaged, when it is asked for
+                data.get(key)
+            return data
     except InvalidDicomError as error:
         if path.suffix.lower() in _SUFFIXES:
             raise _damaged(path, error) from error
         return None
     except PermissionError as error:
         raise CovbenchError(f"{path} may not be read.", "Give yourself the right to.") from error
-    except (*BROKEN, NotImplementedError) as error:
+    except Exception as error:  # of many kinds, its own among them
         raise _damaged(path, error) from error
 
 
@@ -248,20 +277,20 @@ def _decoded(path: Path, data: Any) -> NDArray[Any]:
     """The stored numbers of one slice."""
     if data is None or not any(key in data for key in ("PixelData", "FloatPixelData")):
         raise CovbenchError(f"{path} has no pixels.", AGAIN)
-    syntax = getattr(getattr(data, "file_meta", None), "TransferSyntaxUID", None)
-    name = getattr(syntax, "name", "an unknown way")
-    if syntax is not None and syntax.is_compressed and "JPEG" in name and not _can_decode(syntax):
-        package = next(package for word, package in _PACKAGES.items() if word in name)
-        raise CovbenchError(
-            f"{path} is compressed as {name}, which no installed package decodes.",
-            f"Run `pip install {package}`, or export the series uncompressed.",
-        )
     try:
+        syntax = data.file_meta.TransferSyntaxUID
+        lacking = "JPEG" in syntax.name and syntax.is_compressed and not _can_decode(syntax)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return np.asarray(data.pixel_array)
-    except (*BROKEN, RuntimeError, NotImplementedError) as error:
+            if not lacking:
+                return np.asarray(data.pixel_array)
+    except Exception as error:  # of many kinds, those of the decoders among them
         raise _damaged(path, error) from error
+    package = next(package for word, package in _PACKAGES.items() if word in syntax.name)
+    raise CovbenchError(
+        f"{path} is compressed as {syntax.name}, which no installed package decodes.",
+        f"Run `pip install {package}`, or export the series uncompressed.",
+    )
 
 
 def _can_decode(syntax: Any) -> bool:
