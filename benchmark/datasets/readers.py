@@ -26,6 +26,8 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 Grey = NDArray[np.uint8]
 
+_FEW = 4096  # stored labels that a table can list
+
 # What Pillow's decoders have been seen to raise on damaged files.
 _BROKEN = (
     OSError,
@@ -181,10 +183,18 @@ def to_labels(values: NDArray[np.generic], label_map: Mapping[int, int], path: P
     labels = np.empty(values.shape, dtype=np.uint8)
     unmapped: set[float] = set()
     for target, plane in zip(labels, values, strict=True):
-        stored, inverse = np.unique(plane, return_inverse=True)
-        unmapped.update(value for value in stored.tolist() if value not in label_map)
-        classes = np.array([label_map.get(value, IGNORE) for value in stored.tolist()], np.uint8)
-        target[...] = classes[inverse].reshape(plane.shape)
+        low, high = plane.min().item(), plane.max().item()
+        if plane.dtype.kind in "iu" and high - low < _FEW:
+            stored = list(range(low, high + 1))
+            place = plane.astype(np.intp) - low
+            present = np.flatnonzero(np.bincount(place.ravel(), minlength=len(stored))).tolist()
+        else:  # sorting takes some thirty times as long
+            found, place = np.unique(plane, return_inverse=True)
+            stored = found.tolist()
+            present = list(range(len(stored)))
+        unmapped.update(stored[k] for k in present if stored[k] not in label_map)
+        classes = np.array([label_map.get(value, IGNORE) for value in stored], np.uint8)
+        target[...] = classes[place].reshape(plane.shape)
     if unmapped:
         unknown = sorted(unmapped)
         listed = ", ".join(f"{value:g}" for value in unknown[:10])

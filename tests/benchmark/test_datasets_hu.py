@@ -22,7 +22,7 @@ from benchmark.protocols.schema import SplitRule
 from benchmark.window import LUNG_WINDOW, windowed
 from zoo.errors import CovbenchError
 
-UNITS = np.array([-32768, -1250, -1001, -500, 10, 40, 250, 1500], np.int16)
+UNITS = np.array([-32768, -1250, -1001, -500, 10, 41, 250, 1500], np.int16)
 SCAN = np.broadcast_to(UNITS, (2, 6, 8)).copy()  # slices, rows, columns: as they display
 SCAN[1] += 1
 
