@@ -105,7 +105,7 @@ def make_plan(
     encoders = {row: _encoder_file(row) for row in networks}
     weights_hash = sha256_file(weights) if weights else None
     made = _Jobs(protocol, resources, encoders, weights, weights_hash, {})
-    opened = [open_dataset(name, resources.data) for name in datasets]
+    opened = [open_dataset(name, resources.data, window=protocol.input.window) for name in datasets]
     lacks = serving(opened, list(dict.fromkeys(task for _, task in second)))
     for dataset in opened:
         by_number = {fold.number: fold for fold in dataset.folds(protocol.split)}

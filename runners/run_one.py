@@ -63,7 +63,8 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
     for plugin in job.plugins:
         load(plugin)
     card = get_card(spec.model)
-    dataset = open_dataset(spec.dataset, job.data, task=spec.task)
+    window = protocol.input.window
+    dataset = open_dataset(spec.dataset, job.data, task=spec.task, window=window)
     fold = fold_of(dataset, protocol, spec)
     _refuse_changes(job, dataset, fold, source_hash(card))
     if spec.cascade is not None:

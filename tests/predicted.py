@@ -50,7 +50,7 @@ class Dataset:
 
     def put(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Stand where prepared datasets are."""
-        monkeypatch.setattr("benchmark.datasets.open_dataset", lambda name, task: self)
+        monkeypatch.setattr("benchmark.datasets.open_dataset", lambda name, **_: self)
 
 
 def write_predicted(

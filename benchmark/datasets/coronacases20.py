@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from benchmark.datasets import nifti
 from benchmark.datasets.coronacases20_png import FOLDERS as PNG_FOLDERS
 from benchmark.datasets.coronacases20_png import TABLE, Row, decode_png, find_rows, is_png_form
 from benchmark.datasets.folds import fold_list
@@ -25,6 +24,7 @@ from benchmark.datasets.recipes import (
     WindowOption,
     source_folder,
 )
+from benchmark.window import LUNG_WINDOW
 from zoo.errors import CovbenchError
 
 PNG_NAME = "COVID-19-CT-Seg_png256"
@@ -38,7 +38,7 @@ class Coronacases20Options(Options):
     PNG form back that it stores upside down.
     """
 
-    window: WindowOption = nifti.LUNG_WINDOW
+    window: WindowOption = LUNG_WINDOW
     folds: Literal["patients", "authors"] = "patients"
     upright: bool = True
 

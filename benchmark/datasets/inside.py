@@ -123,7 +123,7 @@ class InsideLungs(PreparedDataset):
     def __init__(
         self, dataset: PreparedDataset, lungs: Mapping[str, Bytes], cascade: Cascade
     ) -> None:
-        super().__init__(dataset.path, task=dataset.task)
+        super().__init__(dataset.path, task=dataset.task, window=dataset.window)
         self._probability = lungs
         self.cascade = cascade
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from benchmark.window import LUNG_WINDOW
 from zoo.errors import CovbenchError
 
 
@@ -30,6 +31,7 @@ Factor = Annotated[float, Field(ge=0.1, le=10)]
 Pixels = Annotated[int, Field(ge=0, le=2048)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Side = Annotated[int, Field(ge=16, le=4096)]
+Unit = Annotated[float, Field(ge=-32768, le=32767)]
 Floats = Annotated[tuple[Factor, ...], BeforeValidator(as_tuple)]
 
 
@@ -47,7 +49,8 @@ class InputRule(Section):
     "imagenet" ImageNet's per channel, "unit" only divides by 255. `statistics` says how the fold's
     are taken: "pooled" over all pixels, or "per-image-average", the average over images of each
     image's own. `outputs`: "softmax" over the classes, or "sigmoid" with one logit for the
-    foreground.
+    foreground. `window`: the Hounsfield units that become black and white; it needs data that were
+    prepared in Hounsfield units.
     """
 
     size: Side = 512
@@ -55,6 +58,14 @@ class InputRule(Section):
     normalise: Literal["fold", "imagenet", "unit"] = "fold"
     statistics: Literal["pooled", "per-image-average"] = "pooled"
     outputs: Literal["softmax", "sigmoid"] = "softmax"
+    window: Annotated[tuple[Unit, Unit], BeforeValidator(as_tuple)] = LUNG_WINDOW
+
+    @field_validator("window")
+    @classmethod
+    def _ascending(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] >= value[1]:
+            raise ValueError("two Hounsfield units, the lower one first")
+        return value
 
 
 class AugmentRule(Section):
@@ -240,6 +251,7 @@ class ScoreRule(Section):
 
 
 _LATER = (
+    "input.window",
     "input.channels",
     "loss.bce",
     "loss.dice",
@@ -304,10 +316,10 @@ class Protocol(Section):
         """
         data = self._effective()
         for key in _LATER:
-            section, field = key.split(".")
-            default = type(getattr(self, section)).model_fields[field].default
-            if data[section].get(field) == default:
-                del data[section][field]
+            name, field = key.split(".")
+            section = getattr(self, name)
+            if getattr(section, field) == type(section).model_fields[field].default:
+                data[name].pop(field, None)
         return {section: fields for section, fields in data.items() if fields}
 
     def _effective(self) -> dict[str, dict[str, Any]]:

@@ -94,7 +94,7 @@ def truths_of(spec: RunSpec) -> dict[str, Truth]:
     """
     from benchmark.datasets import open_dataset
 
-    dataset = open_dataset(spec.dataset, task=spec.truth)
+    dataset = open_dataset(spec.dataset, task=spec.truth)  # no image is read
     if dataset.data_hash != spec.data_hash:
         raise CovbenchError(
             f"{spec.dataset} here holds other data ({dataset.data_hash[:8]}) than the runs "

@@ -83,13 +83,39 @@ def prepare(
 
 @app.command()
 def verify(name: Name) -> int:
-    """Hash the files of a prepared dataset again, and compare."""
+    """Hash the files of a prepared dataset again, and say whether its folds leak patients."""
     from benchmark.datasets import open_dataset
 
     dataset = open_dataset(name)
     dataset.verify()
     print(f"{name} is as it was prepared: {len(dataset)} slices in {dataset.path}.")
+    for line in _leakage(dataset):
+        print(line)
     return 0
+
+
+def _leakage(dataset: PreparedDataset) -> list[str]:
+    """What is known of patients on both sides of the folds that runs use by default."""
+    from benchmark.datasets.leakage import find_leaks
+    from benchmark.protocols.schema import SplitRule
+
+    try:
+        leaks = find_leaks(dataset, SplitRule())
+    except CovbenchError as error:
+        return [f"Its folds can't be checked: {error.problem} {error.remedy}"]
+    lines = [
+        f"Fold {leak.fold} leaks {leak.group}: it trains on {', '.join(leak.train)} and "
+        f"tests on {', '.join(leak.test)}."
+        for leak in leaks
+    ]
+    unknown = {
+        "all": ""
+        if leaks
+        else f"No fold has one of its {dataset.manifest.groups} groups on both sides.",
+        "some": "Not every slice's group is known: folds may share more.",
+        "none": "No group is known: whether folds share a patient can't be told.",
+    }[dataset.manifest.groups_known]
+    return [*lines, unknown] if unknown else lines
 
 
 @app.command()
@@ -100,7 +126,7 @@ def show(
         typer.Option(help="The PNG file to write; NAME.png by default.", show_default=False),
     ] = None,
 ) -> int:
-    """Write a contact sheet: slices from all over the dataset, their masks outlined."""
+    """Write a contact sheet: slices from all over the dataset, masks and lungs outlined."""
     from benchmark.datasets import contact_sheet, open_dataset
 
     path = to or Path(f"{name}.png")

@@ -27,6 +27,8 @@ class Split:
     train_fraction: float = 0.6
     draws: int = 5
     seed: int = 0
+    test_by: str = "all"
+    balance: str = "none"
 
 
 def masks_with(areas: tuple[int, ...]) -> np.ndarray:

@@ -21,6 +21,8 @@ class Split:
     train_fraction: float = 0.5
     draws: int = 1
     seed: int = 0
+    test_by: str = "all"
+    balance: str = "none"
 
 
 def test_pictures_of_all_kinds_are_paired_by_stem(folder: Any):

@@ -52,7 +52,7 @@ class Squares:
 
 def put_dataset(patch: pytest.MonkeyPatch, dataset: Squares) -> None:
     """Let the dataset be what is opened, whatever its name."""
-    patch.setattr(benchmark.datasets, "open_dataset", lambda _name, task: dataset)
+    patch.setattr(benchmark.datasets, "open_dataset", lambda _name, **_: dataset)
 
 
 def half_right() -> Bytes:

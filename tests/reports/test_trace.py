@@ -38,7 +38,7 @@ POOR: dict[str, Pixels] = {"p-1": sure(0, 1), "q-1": {}, "q-2": sure(9)}
 """Dice of 4/6, 0 and 0."""
 
 
-def elsewhere(name: str) -> None:
+def elsewhere(name: str, **_: object) -> None:
     raise CovbenchError("no data here.", "get them")
 
 

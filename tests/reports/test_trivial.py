@@ -48,7 +48,7 @@ def comparison(**spec: Any) -> Comparison:
 @pytest.fixture
 def disc(monkeypatch: pytest.MonkeyPatch) -> Disc:
     made = Disc()
-    monkeypatch.setattr(reports.trivial, "open_dataset", lambda name, task: made)
+    monkeypatch.setattr(reports.trivial, "open_dataset", lambda name, **_: made)
     return made
 
 
@@ -102,7 +102,7 @@ def test_left_out_where_they_would_not_be_the_same(
 
 
 def test_left_out_where_the_data_are_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str, task: str) -> None:
+    def missing(name: str, **_: object) -> None:
         raise CovbenchError(f"The dataset {name} is not prepared.", "Prepare it.")
 
     monkeypatch.setattr(reports.trivial, "open_dataset", missing)

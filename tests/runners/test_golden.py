@@ -176,7 +176,7 @@ CHANGES = {
     "optim.batch=6 drop_last=false precision=bf16 channels_last=true compile=true "
     "split.kind=random split.folds=4 split.seed=1 score.size=64 both_empty=perfect "
     "pred_empty=zero-all surface_points=foreground channels=1 optim.name=sgd schedule=constant "
-    "early=true balance=sources",
+    "early=true balance=sources window=-1000,400",
     "chsnet-paper": "bce=sum dice=image validation=0.2 validation_by=group patience=3 "
     "min_delta=0.1 test_by=all select=last",
     "identical optim.name=sgd": "momentum=0.5 nesterov=true",
