@@ -190,3 +190,20 @@ def test_several_pages_are_refused(tmp_path: Path, refused: Refused):
     page.save(path, save_all=True, append_images=[page, page])
     with refused(path, "3 pages"):
         read_image(path)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.float32, np.bool_])
+def test_labels_are_mapped_alike_from_every_kind_of_number(tmp_path: Path, dtype: type):
+    stored = np.array([[[0, 1, 1], [0, 0, 1]]]).astype(dtype)
+    expected = [[[0, 2, 2], [0, 0, 2]]]
+    assert to_labels(stored, {0: 0, 1: 2}, tmp_path).tolist() == expected
+    with pytest.raises(CovbenchError, match="to a class: 1 "):
+        to_labels(stored, {0: 0}, tmp_path)
+
+
+def test_labels_far_apart_and_below_zero_are_mapped(tmp_path: Path):
+    stored = np.array([[[-5, 3], [1_000_000, -5]], [[3, 3], [-5, 3]]], np.int32)
+    labels = to_labels(stored, {-5: 0, 3: 1, 1_000_000: 255}, tmp_path)
+    assert labels.tolist() == [[[0, 1], [255, 0]], [[1, 1], [0, 1]]]
+    with pytest.raises(CovbenchError, match="to a class: -5, 1e"):
+        to_labels(stored, {3: 1}, tmp_path)
