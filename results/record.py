@@ -34,7 +34,11 @@ class Code(_Block):
 
 
 class Environment(_Block):
-    """The machine and its software. Recorded, and never part of a run's id."""
+    """The machine and its software. Recorded, and never part of a run's id.
+
+    `variables` are the environment variables that numbers or speeds can depend on, from a fixed
+    list: nothing else of the environment is ever written down.
+    """
 
     python: str
     platform: str
@@ -45,6 +49,7 @@ class Environment(_Block):
     cuda: str | None
     driver: str | None
     deterministic: bool
+    variables: dict[str, str] = {}
 
 
 class Data(_Block):
@@ -61,7 +66,11 @@ class Data(_Block):
 
 
 class Training(_Block):
-    """How the training went; the curve is the mean loss of each epoch."""
+    """How the training went; the curve is the mean loss of each epoch.
+
+    `micro_batch` is set where GPU memory ran out and the protocol let batches be taken in parts:
+    so many images at a time, at the end.
+    """
 
     epochs: int
     steps: int
@@ -70,6 +79,7 @@ class Training(_Block):
     resumed: int
     peak_memory_bytes: int
     curve: tuple[float, ...]
+    micro_batch: int | None = None
 
 
 class Counts(_Block):
@@ -129,7 +139,10 @@ Status = Literal["out of memory", "diverged", "disk full", "killed", "needs weig
 
 
 class Failure(_Block):
-    """Why a run failed, beside the records; a table shows its status."""
+    """Why a run failed, beside the records; a table shows its status.
+
+    `curve` is the mean loss of each epoch before, where the loss was no longer finite.
+    """
 
     spec: RunSpec
     attempt: int
@@ -138,3 +151,4 @@ class Failure(_Block):
     hint: str
     log_tail: str
     time: str
+    curve: tuple[float, ...] = ()

@@ -195,6 +195,7 @@ def _training_block(job: Job, state: TrainingState) -> Training:
         resumed=state.resumed,
         peak_memory_bytes=peak,
         curve=tuple(state.curve),
+        micro_batch=state.micro_batch,
     )
 
 

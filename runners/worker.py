@@ -160,6 +160,7 @@ def _fail(job: Job, error: BaseException) -> None:
         hint=hint,
         log_tail=log_tail(job.folder),
         time=now(),
+        curve=error.curve if isinstance(error, Diverged) else (),
     )
     with suppress(OSError):
         Store(job.store).write_failure(failure)
