@@ -1,4 +1,4 @@
-"""Batches that don't fit on the GPU: taken in parts where the protocol says so, never in silence."""
+"""Batches that don't fit on the GPU: taken in parts where the protocol says so, and told."""
 
 from __future__ import annotations
 

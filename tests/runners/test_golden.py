@@ -179,13 +179,8 @@ CHANGES = {
     "miniseg-code": "border_crop=0.25 border_crop_px=50,50,16,8",
 }
 SCIENCE = [(name, change) for name, changes in CHANGES.items() for change in changes.split()]
-NEUTRAL = [
-    "keep=none",
-    "checkpoint_every=1 min",
-    "out_of_memory=accumulate",
-    "run_folds=2",
-    "seeds=3",
-]
+NEUTRAL = ["keep=none", "checkpoint_every=1 min", "run_folds=2", "seeds=3"]
+NEUTRAL += ["out_of_memory=accumulate"]  # of a run that fits; another one says it in its record
 ONLY_ONE = {"optim.name", "optim.schedule", "run.select"}
 """Fields with a single possible value."""
 
