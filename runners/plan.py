@@ -32,6 +32,8 @@ class Resources:
     plugins: tuple[str, ...] = ()
     device: str = "cpu"
     threads: int = 1
+    deterministic: bool = False
+    log: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,8 @@ def _job(
         encoder=encoder.resolve() if encoder else None,
         device=resources.device,
         threads=resources.threads,
+        deterministic=resources.deterministic,
+        log=resources.log,
     )
 
 

@@ -15,6 +15,7 @@ from benchmark.bank import ImageBank, input_statistics
 from benchmark.complexity import measure_cost
 from benchmark.datasets import PreparedDataset, open_dataset
 from benchmark.datasets.folds import Fold
+from benchmark.losses import make_loss
 from benchmark.protocols import Protocol
 from results.files import sha256_file, write_atomically
 from results.predictions import PREDICTIONS
@@ -22,8 +23,15 @@ from results.provenance import describe_code, describe_environment
 from results.record import Data, RunRecord, Training, now
 from results.store import Store
 from runners.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
+from runners.determinism import (
+    operators_without,
+    refuse_operators_without,
+    set_seeds,
+    use_deterministic,
+)
 from runners.evaluate import TARGET, Evaluation, cases_csv, evaluate, write_predictions
 from runners.job import Job
+from runners.loggers import Loggers
 from runners.progress import Progress, ProgressWriter
 from runners.train import Hooks, InputScale, TrainingState, fit
 from runners.weights import encoder_name, load_weights, save_weights
@@ -54,6 +62,18 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
         Interrupted: `should_stop` said so; a checkpoint is kept.
         CovbenchError: Data or source changed since the plan was made, or weights don't fit.
     """
+    loggers = Loggers(job.log, job.store, job.spec, _say)
+    record = None
+    try:
+        record = _run(job, report, should_stop, loggers)
+    finally:
+        loggers.close(finished=record is not None)
+    return record
+
+
+def _run(
+    job: Job, report: ProgressWriter, should_stop: Callable[[], bool], loggers: Loggers
+) -> RunRecord:
     started = now()
     spec, protocol, folder = job.spec, job.protocol, job.folder
     report(Progress("preparing"), now=True)
@@ -66,7 +86,9 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
 
     device = torch.device(job.device)
     num_classes = num_classes_of(protocol)
-    torch.manual_seed(spec.seed)
+    if job.deterministic:
+        use_deterministic()
+    set_seeds(spec.seed)
     network = create_model(spec.model, IN_CHANNELS, num_classes, **job.options).to(device)
     print(f"[{started}] {spec.title}: built {describe_code(network).network_class}", flush=True)
 
@@ -75,8 +97,11 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
     training = None
     if job.weights is not None:
         load_weights(network, job.weights, card)
+        loggers.begin(0)
     else:
-        state = _train(job, network, card, bank, scale, report, should_stop)
+        if job.deterministic:
+            _name_operators(job, network, card)
+        state = _train(job, network, card, bank, scale, report, should_stop, loggers)
         training = _training_block(job, state)
     del bank
 
@@ -110,8 +135,14 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
     )
     Store(job.store).write(record)
     remove_checkpoints(folder)
+    loggers.scores(record.scores, training.epochs if training else 0)
     report.clear()
     return record
+
+
+def _say(line: str) -> None:
+    """A line in the run's log."""
+    print(f"[{now()}] {line}", flush=True)
 
 
 def num_classes_of(protocol: Protocol) -> int:
@@ -155,17 +186,21 @@ def _train(
     scale: InputScale,
     report: ProgressWriter,
     should_stop: Callable[[], bool],
+    loggers: Loggers,
 ) -> TrainingState:
     folder = job.folder
     resume, refused = load_checkpoint(folder)
     for line in refused:
-        print(f"[{now()}] {line}", flush=True)
+        _say(line)
     if resume is not None:
-        print(f"[{now()}] resumed at step {resume['progress']['step']}", flush=True)
+        _say(f"resumed at step {resume['progress']['step']}")
+    loggers.begin(len(resume["progress"]["curve"]) if resume is not None else 0)
     hooks = Hooks(
         progress=lambda done, total, loss: report(Progress("training", done, total, loss)),
         checkpoint=partial(save_checkpoint, folder),
         should_stop=should_stop,
+        epoch=lambda number, scalars: loggers.scalars(scalars, number),
+        say=_say,
     )
     return fit(
         network,
@@ -178,6 +213,17 @@ def _train(
         resume=resume,
         hooks=hooks,
     )
+
+
+def _name_operators(job: Job, network: nn.Module, card: Card) -> None:
+    """Say which operators are not deterministic on a GPU; refuse them where it is one."""
+    size = job.protocol.input.size
+    rule = job.protocol.loss.model_copy(update={"class_weights": "none"})
+    names = operators_without(network, card, make_loss(rule), IN_CHANNELS, size)
+    if job.device == "cuda":
+        refuse_operators_without(names, job.spec.title)
+    but = f", on a GPU all but {', '.join(names)}" if names else ""
+    _say(f"every operator of a step is deterministic{but}")
 
 
 def _training_block(job: Job, state: TrainingState) -> Training:

@@ -49,6 +49,15 @@ def run(
         int | None,
         typer.Option(help="CPU threads of each run; more than one changes the last digits."),
     ] = None,
+    deterministic: Annotated[
+        bool,
+        typer.Option(
+            "--deterministic",
+            help="On a GPU: deterministic algorithms alone, slower; a network that has operators "
+            "without any fails, and names them, before it is trained.",
+        ),
+    ] = False,
+    log: options.Log = None,
     force: Annotated[
         bool, typer.Option("--force", help="Run again what is recorded; old records are kept.")
     ] = False,
@@ -73,6 +82,7 @@ def run(
     from benchmark.datasets import data_root
     from benchmark.protocols import load_protocol
     from results.store import Store
+    from runners.loggers import check_loggers
     from runners.machine import slots_and_threads
     from runners.plan import Resources, make_plan, save_plan
     from runners.selecting import choose_rows
@@ -80,6 +90,7 @@ def run(
     chosen = choose_rows(models, rows, weights)
     settings = load_protocol(protocol, set_ or [])
     console = options.messages()
+    loggers = check_loggers(options.split_commas(log or []))
     slots, device, threads = slots_and_threads(gpus, jobs, threads)
     if not dry_run:
         options.check_writable(out)
@@ -98,7 +109,7 @@ def run(
         chosen.rows,
         options.split_commas(data),
         settings,
-        Resources(out, data_root(), chosen.plugins, device, threads),
+        Resources(out, data_root(), chosen.plugins, device, threads, deterministic, loggers),
         folds=options.parse_numbers(folds, "fold", 1),
         seeds=options.parse_numbers(seeds, "seed", 0),
         retry_failed=retry_failed,
