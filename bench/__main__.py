@@ -20,6 +20,7 @@ TITLES = {
     "augment": "(e) augmentation: ms an image",
     "memory": "(f) memory of the driver after 60 runs / after 6",
     "report": "(g) a whole report of the shipped store: seconds, and / reading it",
+    "startup": "(h) from the fork of a worker to its first step; modules it had to import itself",
 }
 
 
