@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from results.record import Failure, RunRecord
+from results.record import Environment, Failure, RunRecord
 from zoo.errors import CovbenchError
 
 UNSAID = "not exported"
@@ -73,7 +73,7 @@ def anonymous(record: RunRecord, names: Pseudonyms) -> RunRecord:
     found = record.model_copy(
         update={
             "code": record.code.model_copy(update={"network_class": kind}),
-            "env": record.env.model_copy(update={"platform": plain_platform(record.env.platform)}),
+            "env": _plain_environment(record.env),
             "data": record.data.model_copy(update={"shared_groups": tuple(shared)}),
             "cost": record.cost.model_copy(update={"notes": notes}),
             "weights_name": None,
@@ -81,6 +81,14 @@ def anonymous(record: RunRecord, names: Pseudonyms) -> RunRecord:
     )
     _refuse_paths(found.model_dump(mode="json"), record.spec.title)
     return found
+
+
+def _plain_environment(env: Environment) -> Environment:
+    """An environment without what its owner named, and without the numbers of a cluster's jobs."""
+    owned = ("SLURM_", "CUDA_VISIBLE_DEVICES")
+    variables = {k: v for k, v in env.variables.items() if not k.startswith(owned)}
+    update = {"platform": plain_platform(env.platform), "variables": variables}
+    return env.model_copy(update=update)
 
 
 def account(failure: Failure) -> Failure:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from results.anonymous import Pseudonyms, account, anonymous, hide_cases, hide_predictions
 from results.cases import CASES
 from results.contents import check_cases, check_predictions, check_values
-from results.files import sha256_file, write_atomically
+from results.files import found_below, sha256_file, write_atomically
 from results.predictions import PREDICTIONS, masks_alone
 from results.provenance import covbench_version
 from results.record import Failure, RunRecord
@@ -257,7 +257,7 @@ def _records(
     """
     found: dict[str, tuple[RunRecord, Path]] = {}
     damaged = []
-    paths = sorted(root.rglob(RECORD))
+    paths = found_below(root, RECORD)
     for path, each in zip(paths, Store(root).records(), strict=True):
         if isinstance(each, Damaged):
             damaged.append(f"{each.path}: {each.reason}.")
@@ -268,7 +268,7 @@ def _records(
 
 def _failures(root: Path, wanted: Callable[[RunSpec], bool]) -> Iterator[Failure]:
     """The readable accounts of failed attempts."""
-    for path in sorted(root.rglob("failed-*.json")):
+    for path in found_below(root, "failed-*.json"):
         try:
             failure = Failure.model_validate_json(path.read_text(encoding="utf-8"))
             check_values(failure.spec.model_dump(mode="json"))

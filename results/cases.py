@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from results.files import found_below
 from results.record import RunRecord
 from results.spec import RunSpec, sha256
 from results.store import RECORD
@@ -74,7 +75,7 @@ def read_cases(root: Path, wanted: Callable[[RunSpec], bool] = lambda _: True) -
     lines: list[dict[str, Any]] = []
     records: dict[str, RunRecord] = {}
     left_out = []
-    for path in sorted(root.rglob(RECORD)):
+    for path in found_below(root, RECORD):
         spec = None
         try:
             record = RunRecord.from_text(path.read_text(encoding="utf-8"))

@@ -7,11 +7,17 @@ import hashlib
 import os
 import re
 import socket
+import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
+
+R = TypeVar("R")
+
+_STALE_ATTEMPTS = 3
+_STALE_PAUSE = 0.2
 
 TEMPORARY = ".*.tmp"
 """Names of the files that are being written."""
@@ -26,6 +32,55 @@ def sha256_file(path: Path) -> str:
 def file_name(text: str) -> str:
     """A text as a part of a file's name: letters, digits and `._=-` stay."""
     return re.sub(r"[^A-Za-z0-9._=-]+", "-", text).strip("-.")[:80] or "row"
+
+
+def lasting(act: Callable[[], R]) -> R:
+    """What a function gives, tried again where a network file system says that a handle is stale.
+
+    A file that another machine has just replaced is found at the second attempt.
+
+    Raises:
+        OSError: It still is at the last attempt, or there is another problem.
+    """
+    for _ in range(_STALE_ATTEMPTS):
+        try:
+            return act()
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+            time.sleep(_STALE_PAUSE)
+    return act()
+
+
+def read_text(path: Path) -> str:
+    """A file's text, UTF-8, also where another machine has just replaced it."""
+    return lasting(lambda: path.read_text(encoding="utf-8"))
+
+
+def look_again(folder: Path) -> None:
+    """Have a network file system ask its server what a folder holds now.
+
+    It may answer from memory that a file is not there which another machine has written; opening
+    the folder makes it ask.
+    """
+    with suppress(OSError):
+        os.close(os.open(folder, os.O_RDONLY))
+
+
+def found_below(root: Path, pattern: str) -> list[Path]:
+    """The paths below a folder that match, in order, also while other processes change it.
+
+    What a network file system keeps of a deleted file that is still open (`.nfs...`) is no file
+    of ours.
+    """
+
+    def look() -> list[Path]:
+        return sorted(p for p in root.rglob(pattern) if not p.name.startswith(".nfs"))
+
+    for _ in range(_STALE_ATTEMPTS):
+        with suppress(FileNotFoundError):  # a folder that was removed meanwhile
+            return lasting(look)
+    return lasting(look)
 
 
 @contextmanager
@@ -45,11 +100,12 @@ def remove_abandoned(folder: Path) -> None:
     """Delete what processes of this machine were writing in a folder when they were killed."""
     for path in folder.glob(f".*.{socket.gethostname()}.*.tmp"):
         process = path.name.split(".")[-3]
-        if process.isdecimal() and not _is_alive(int(process)):
+        if process.isdecimal() and not is_alive(int(process)):
             path.unlink(missing_ok=True)
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether a process of this machine, by its number, still runs."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import re
 import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -25,6 +27,18 @@ _PACKAGES = (
     "pillow",
     "nibabel",
 )
+
+VARIABLES = (
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_WAIT_POLICY"),
+    *("ATEN_CPU_CAPABILITY", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA", "PYTHONHASHSEED"),
+    *("CUDA_VISIBLE_DEVICES", "CUDA_LAUNCH_BLOCKING", "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"),
+    *("CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"),
+    *("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"),
+    *("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT"),
+)
+"""The environment variables that a record holds; no other one is ever written down."""
+
+_PLAIN = re.compile(r"[\w.,:=+-]{0,120}", re.ASCII)
 
 
 def covbench_version() -> str:
@@ -84,8 +98,19 @@ def describe_environment(device: torch.device) -> Environment:
         device=torch.cuda.get_device_name(device) if on_gpu else "cpu",
         cuda=torch.version.cuda if on_gpu else None,
         driver=_driver_version() if on_gpu else None,
-        deterministic=not on_gpu,
+        deterministic=not on_gpu or torch.are_deterministic_algorithms_enabled(),
+        variables=environment_variables(),
     )
+
+
+def environment_variables() -> dict[str, str]:
+    """The variables of this process that numbers or speeds can depend on.
+
+    The list is fixed, and their values must look like numbers and names: tokens and passwords in
+    the environment are never read.
+    """
+    found = {name: os.environ[name] for name in VARIABLES if name in os.environ}
+    return {name: value for name, value in found.items() if _PLAIN.fullmatch(value)}
 
 
 @cache

@@ -37,7 +37,11 @@ class Code(_Block):
 
 
 class Environment(_Block):
-    """The machine and its software. Recorded, and never part of a run's id."""
+    """The machine and its software. Recorded, and never part of a run's id.
+
+    `variables` are the environment variables that numbers or speeds can depend on, from a fixed
+    list: nothing else of the environment is ever written down.
+    """
 
     python: str
     platform: str
@@ -48,6 +52,7 @@ class Environment(_Block):
     cuda: str | None
     driver: str | None
     deterministic: bool
+    variables: dict[str, str] = {}
 
 
 class Data(_Block):
@@ -72,6 +77,8 @@ class Training(_Block):
 
     `validation_curve` is the loss on the slices held out, after each epoch; `chosen_epoch`, from 1,
     the one whose weights were scored, where those of the last step were not.
+    `micro_batch` is set where GPU memory ran out and the protocol let batches be taken in parts:
+    so many images at a time, at the end.
     """
 
     epochs: int
@@ -83,6 +90,7 @@ class Training(_Block):
     curve: tuple[float, ...]
     validation_curve: tuple[float, ...] = ()
     chosen_epoch: int | None = None
+    micro_batch: int | None = None
 
 
 class Counts(_Block):
@@ -152,7 +160,10 @@ Status = Literal[
 
 
 class Failure(_Block):
-    """Why a run failed, beside the records; a table shows its status."""
+    """Why a run failed, beside the records; a table shows its status.
+
+    `curve` is the mean loss of each epoch before, where the loss was no longer finite.
+    """
 
     spec: RunSpec
     attempt: int
@@ -161,3 +172,4 @@ class Failure(_Block):
     hint: str
     log_tail: str
     time: str
+    curve: tuple[float, ...] = ()

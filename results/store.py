@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from results.files import write_once
+from results.files import found_below, look_again, read_text, write_once
 from results.record import Failure, RunRecord
 from results.spec import RunSpec
 from zoo.errors import CovbenchError
@@ -40,7 +40,10 @@ class Store:
 
     def read(self, spec: RunSpec) -> RunRecord | None:
         """The record of a run, or None where it has none or the file is damaged."""
-        found = _read(self.folder(spec) / RECORD)
+        folder = self.folder(spec)
+        if not (folder / RECORD).exists():
+            look_again(folder)
+        found = _read(folder / RECORD)
         return found if isinstance(found, RunRecord) and found.spec.id == spec.id else None
 
     def write(self, record: RunRecord) -> bool:
@@ -74,12 +77,12 @@ class Store:
 
     def records(self) -> Iterator[RunRecord | Damaged]:
         """All records of the store in the order of their paths; damaged ones as `Damaged`."""
-        for path in sorted(self.root.rglob(RECORD)):
+        for path in found_below(self.root, RECORD):
             yield _read(path)
 
     def all_failures(self) -> list[Failure]:
         """The last failure of every run that has no record."""
-        folders = sorted({path.parent for path in self.root.rglob("failed-*.json")})
+        folders = sorted({path.parent for path in found_below(self.root, "failed-*.json")})
         unfinished = [path for path in folders if not isinstance(_read(path / RECORD), RunRecord)]
         return [attempts[-1] for path in unfinished if (attempts := _failures(path))]
 
@@ -104,7 +107,7 @@ def load_records(path: str | Path) -> list[RunRecord]:
 
 def _read(path: Path) -> RunRecord | Damaged:
     try:
-        return RunRecord.from_text(path.read_text(encoding="utf-8"))
+        return RunRecord.from_text(read_text(path))
     except (OSError, ValueError, RecursionError) as error:
         return Damaged(path, " ".join(str(error).split())[:200])
 
@@ -114,10 +117,13 @@ def _failures(folder: Path) -> list[Failure]:
     found = []
     for path in folder.glob("failed-*.json"):
         with suppress(ValueError, OSError):
-            found.append(Failure.model_validate_json(path.read_text(encoding="utf-8")))
+            found.append(Failure.model_validate_json(read_text(path)))
     return sorted(found, key=lambda failure: failure.attempt)
 
 
 def _set_aside(path: Path, why: str) -> None:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-    path.rename(path.with_name(f"{path.name}.{why}-{stamp}"))
+    target = path.with_name(f"{path.name}.{why}-{stamp}")
+    while target.exists():  # the clock was set back: what lies there stays
+        target = target.with_name(f"{target.name}-again")
+    path.rename(target)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -15,6 +14,7 @@ from pathlib import Path
 from results.archive import Manifest
 from results.cases import CASES
 from results.files import sha256_file, write_atomically
+from results.locks import Lock
 from results.provenance import covbench_version
 from results.receive import Arrived, Waiting, receive
 from results.record import RunRecord, now
@@ -200,10 +200,9 @@ def _held(folder: Path, dry_run: bool) -> Iterator[bool]:
         yield True
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+    lock = Lock.take(folder)
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            lock.release()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from results.files import write_atomically
+from results.files import lasting, write_atomically
 from results.spec import sha256
 
 KEPT = 2
@@ -51,7 +51,11 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
     """
     refused = []
     for path in _newest_first(folder):
-        data = path.read_bytes()
+        try:
+            data = lasting(path.read_bytes)
+        except OSError as error:
+            refused.append(f"{path.name} can't be read: {error.strerror}")
+            continue
         if sha256(data) != path.stem.rsplit("-", 1)[-1]:
             refused.append(f"{path.name} is damaged (its bytes don't match its SHA-256)")
             continue

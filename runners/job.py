@@ -33,6 +33,8 @@ class Job(BaseModel):
         gpu: Index of the GPU that the worker may see.
         threads: CPU threads.
         attempt: Number of this attempt, from 1.
+        deterministic: Whether PyTorch may use deterministic algorithms alone.
+        log: The loggers that are told the losses and scores, see `runners.loggers`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +51,8 @@ class Job(BaseModel):
     gpu: int | None = None
     threads: int = 1
     attempt: int = 1
+    deterministic: bool = False
+    log: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:

@@ -66,7 +66,9 @@ def slots_and_threads(
 def preload_for(models: Iterable[str]) -> list[str]:
     """Modules that the server of workers imports once, for the networks of a plan."""
     names = set(models)
-    preload = ["zoo.nets", "torchvision.models"]
+    preload = ["runners.preload_networks", "torchvision.models"]
+    if any("monai" in get_card(name).requires for name in names):
+        preload.append("runners.preload_monai")
     if any(
         name.startswith(("smp:", "miniseg-decoder:"))
         or "segmentation-models-pytorch" in get_card(name).requires

@@ -35,6 +35,8 @@ class Resources:
     plugins: tuple[str, ...] = ()
     device: str = "cpu"
     threads: int = 1
+    deterministic: bool = False
+    log: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,8 @@ class _Jobs:
             encoder=encoder[0].resolve() if encoder else None,
             device=resources.device,
             threads=resources.threads,
+            deterministic=resources.deterministic,
+            log=resources.log,
         )
 
 

@@ -16,6 +16,7 @@ from benchmark.complexity import measure_cost
 from benchmark.datasets import PreparedDataset, open_dataset
 from benchmark.datasets.folds import Fold
 from benchmark.datasets.inside import InsideLungs
+from benchmark.losses import make_loss
 from benchmark.protocols import Protocol
 from results.cases import CASES
 from results.files import file_name, sha256_file, write_atomically
@@ -26,8 +27,15 @@ from results.spec import Scalar
 from results.store import Store
 from runners.cascade import cost_of, lungs_of
 from runners.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
+from runners.determinism import (
+    operators_without,
+    refuse_operators_without,
+    set_seeds,
+    use_deterministic,
+)
 from runners.evaluate import Evaluation, cases_csv, evaluate, write_predictions
 from runners.job import Job
+from runners.loggers import Loggers
 from runners.progress import Progress, ProgressWriter
 from runners.stages import fold_of
 from runners.stopping import EarlyStopping, training_parts
@@ -57,6 +65,18 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
         Interrupted: `should_stop` said so; a checkpoint is kept.
         CovbenchError: Data or source changed since the plan was made, or weights don't fit.
     """
+    loggers = Loggers(job.log, job.store, job.spec, _say)
+    record = None
+    try:
+        record = _run(job, report, should_stop, loggers)
+    finally:
+        loggers.close(finished=record is not None)
+    return record
+
+
+def _run(
+    job: Job, report: ProgressWriter, should_stop: Callable[[], bool], loggers: Loggers
+) -> RunRecord:
     started = now()
     spec, protocol, folder = job.spec, job.protocol, job.folder
     report(Progress("preparing"), now=True)
@@ -75,7 +95,9 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
     train, held_out = training_parts(dataset, fold, protocol)
     bank = ImageBank.of(dataset, protocol.input.size, train, device=device)
     in_channels = protocol.input.channels + bank.extra_channels
-    torch.manual_seed(spec.seed)
+    if job.deterministic:
+        use_deterministic()
+    set_seeds(spec.seed)
     network = create_model(spec.model, in_channels, num_classes, **job.options).to(device)
     print(f"[{started}] {spec.title}: built {describe_code(network).network_class}", flush=True)
     if sums_colours(protocol, job.options):
@@ -85,13 +107,16 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
     training = None
     if job.weights is not None:
         load_weights(network, job.weights, card)
+        loggers.begin(0)
     else:
         watch = None
         if held_out:
             watched = ImageBank.of(dataset, protocol.input.size, held_out, device=device)
             watch = EarlyStopping(watched, card, protocol, scale)
+        if job.deterministic:
+            _name_operators(job, network, card, in_channels)
         labels = len(dataset.classes)
-        state = _train(job, network, card, bank, scale, labels, report, should_stop, watch)
+        state = _train(job, network, card, bank, scale, labels, report, should_stop, watch, loggers)
         training = _training_block(job, state, watch)
     del bank
 
@@ -126,8 +151,14 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
     )
     Store(job.store).write(record)
     remove_checkpoints(folder)
+    loggers.scores(record.scores, training.epochs if training else 0)
     report.clear()
     return record
+
+
+def _say(line: str) -> None:
+    """A line in the run's log."""
+    print(f"[{now()}] {line}", flush=True)
 
 
 def num_classes_of(protocol: Protocol, labels: int = 2) -> int:
@@ -173,17 +204,21 @@ def _train(
     report: ProgressWriter,
     should_stop: Callable[[], bool],
     watch: EarlyStopping | None,
+    loggers: Loggers,
 ) -> TrainingState:
     folder = job.folder
     resume, refused = load_checkpoint(folder)
     for line in refused:
-        print(f"[{now()}] {line}", flush=True)
+        _say(line)
     if resume is not None:
-        print(f"[{now()}] resumed at step {resume['progress']['step']}", flush=True)
+        _say(f"resumed at step {resume['progress']['step']}")
+    loggers.begin(len(resume["progress"]["curve"]) if resume is not None else 0)
     hooks = Hooks(
         progress=lambda done, total, loss: report(Progress("training", done, total, loss)),
         checkpoint=partial(save_checkpoint, folder),
         should_stop=should_stop,
+        epoch=lambda number, scalars: loggers.scalars(scalars, number),
+        say=_say,
     )
     return fit(
         network,
@@ -197,6 +232,17 @@ def _train(
         hooks=hooks,
         watch=watch,
     )
+
+
+def _name_operators(job: Job, network: nn.Module, card: Card, in_channels: int) -> None:
+    """Say which operators are not deterministic on a GPU; refuse them where it is one."""
+    size = job.protocol.input.size
+    rule = job.protocol.loss.model_copy(update={"class_weights": "none"})
+    names = operators_without(network, card, make_loss(rule), in_channels, size)
+    if job.device == "cuda":
+        refuse_operators_without(names, job.spec.title)
+    but = f", on a GPU all but {', '.join(names)}" if names else ""
+    _say(f"every operator of a step is deterministic{but}")
 
 
 def _training_block(job: Job, state: TrainingState, watch: EarlyStopping | None) -> Training:
@@ -216,6 +262,7 @@ def _training_block(job: Job, state: TrainingState, watch: EarlyStopping | None)
         curve=tuple(state.curve),
         validation_curve=tuple(watch.curve) if watch else (),
         chosen_epoch=watch.chosen_epoch if watch else None,
+        micro_batch=state.micro_batch,
     )
 
 

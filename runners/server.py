@@ -13,8 +13,9 @@ from pathlib import Path
 
 import runners
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What asks a program to end; the server holds them back until its children can answer."""
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+"""What asks a program to end, SIGUSR1 as a cluster warns before a time limit; the server holds
+them back until its children can answer."""
 
 
 def server_context(preload: Sequence[str]) -> ForkServerContext:

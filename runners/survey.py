@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from results.files import found_below
+from results.locks import LOCK, is_held
 from results.record import Failure, RunRecord
 from results.store import RECORD, Damaged, Store
 from runners.plan import read_plan
@@ -50,10 +51,8 @@ def survey(root: Path) -> list[Entry]:
         elif isinstance(found, Damaged) and found.path.parent not in failures:
             entries.append(_damaged(found, titles))
     for folder, failure in failures.items():
-        entries.append(
-            _unfinished(folder, titles) if _is_held(folder) else _failed(failure, folder)
-        )
-    for lock in sorted(root.rglob(".lock")):
+        entries.append(_unfinished(folder, titles) if is_held(folder) else _failed(failure, folder))
+    for lock in found_below(root, LOCK):
         folder = lock.parent
         if folder not in failures and not (folder / RECORD).exists():
             entries.append(_unfinished(folder, titles))
@@ -74,7 +73,7 @@ def _done(record: RunRecord, store: Store) -> Entry:
 
 def _damaged(found: Damaged, titles: Mapping[Path, str]) -> Entry:
     folder = found.path.parent
-    if _is_held(folder):
+    if is_held(folder):
         return _unfinished(folder, titles)
     return Entry(_name(folder, titles), "damaged", found.reason, str(found.path))
 
@@ -86,7 +85,7 @@ def _failed(failure: Failure, folder: Path) -> Entry:
 
 
 def _unfinished(folder: Path, titles: Mapping[Path, str]) -> Entry:
-    state = "running" if _is_held(folder) else "interrupted"
+    state = "running" if is_held(folder) else "interrupted"
     progress = read_progress(folder)
     detail = ""
     if progress is not None:
@@ -99,15 +98,3 @@ def _unfinished(folder: Path, titles: Mapping[Path, str]) -> Entry:
 def _name(folder: Path, titles: Mapping[Path, str]) -> str:
     """The run's title where a plan gives it, else what its folder is called."""
     return titles.get(folder, f"{folder.parent.name}/{folder.name}")
-
-
-def _is_held(folder: Path) -> bool:
-    """Whether a living worker holds the run's lock."""
-    try:
-        with (folder / ".lock").open("r+") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False

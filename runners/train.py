@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from benchmark.augment import plan_epoch, steps_per_epoch, total_steps
 from benchmark.bank import ImageBank, training_batch
-from benchmark.losses import class_weights_miniseg, make_loss
+from benchmark.losses import Outputs, class_weights_miniseg, make_loss
 from benchmark.protocols import Protocol
+from runners.accumulate import Backward
 from runners.checkpoint import random_states, restore_random_states
 from runners.optimiser import learning_rate, make_optimiser
 from zoo.cards import Card
@@ -25,7 +27,16 @@ if TYPE_CHECKING:
 
 
 class Diverged(RuntimeError):
-    """The loss is no longer finite."""
+    """The loss is no longer finite.
+
+    Args:
+        problem: Where, in a sentence.
+        curve: The mean loss of each epoch before.
+    """
+
+    def __init__(self, problem: str, curve: Sequence[float] = ()) -> None:
+        super().__init__(problem)
+        self.curve = tuple(curve)
 
 
 class Interrupted(Exception):
@@ -34,12 +45,22 @@ class Interrupted(Exception):
 
 @dataclass
 class TrainingState:
-    """How far a training is, besides weights, optimiser and random states."""
+    """How far a training is, besides weights, optimiser and random states.
+
+    Attributes:
+        step: Optimiser steps done.
+        curve: Mean loss of each finished epoch.
+        seconds: Time spent.
+        resumed: How often it was taken up again.
+        micro_batch: Images that went through the network at a time, once a batch did not fit on
+            the GPU and the protocol allowed parts; None where every batch fitted.
+    """
 
     step: int = 0
     curve: list[float] = field(default_factory=list)
     seconds: float = 0.0
     resumed: int = 0
+    micro_batch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -51,11 +72,15 @@ class Hooks:
             this epoch (None until it is known).
         checkpoint: Called with the state when one is due or the training must stop.
         should_stop: Asked after every step.
+        epoch: Called at the end of each epoch with its number, from 1, and its scalars by name.
+        say: Called with a sentence for the log.
     """
 
     progress: Callable[[int, int, float | None], None] = lambda done, total, loss: None
     checkpoint: Callable[[int, dict[str, Any]], object] = lambda step, state: None
     should_stop: Callable[[], bool] = lambda: False
+    epoch: Callable[[int, dict[str, float]], object] = lambda number, scalars: None
+    say: Callable[[str], object] = print
 
 
 @dataclass(frozen=True)
@@ -136,6 +161,13 @@ def fit(
         model = model.to(memory_format=torch.channels_last)
     forward = cast(nn.Module, torch.compile(model)) if protocol.run.compile else model
 
+    def run(images: Tensor) -> Outputs:
+        with autocast(protocol, device):
+            return forward_padded(forward, images, card.divisor, card.min_size)
+
+    in_parts = protocol.run.out_of_memory == "accumulate"
+    backward = Backward(model, run, loss_of, in_parts, hooks.say)
+
     per_epoch = steps_per_epoch(protocol, len(bank))
     total = total_steps(protocol, len(bank))
     state = TrainingState()
@@ -146,6 +178,7 @@ def fit(
         restore_random_states(resume["random"])
         state = TrainingState(**resume["progress"])
         state.resumed += 1
+        backward.most = state.micro_batch
         epoch_loss.fill_(resume["epoch_loss"])
         if watch is not None:
             watch.restore(resume["watch"])
@@ -161,6 +194,7 @@ def fit(
             "watch": watch.state() if watch is not None else None,
         }
 
+    every, unit = protocol.run.checkpoint_interval
     began = last_saved = time.perf_counter()
     model.train()
     while state.step < total:
@@ -182,28 +216,32 @@ def fit(
             )
             if protocol.run.channels_last:
                 images = images.contiguous(memory_format=torch.channels_last)
-            with autocast(protocol, device):
-                outputs = forward_padded(forward, images, card.divisor, card.min_size)
-            loss = loss_of(outputs, target)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            epoch_loss += backward(images, target)
             optimiser.step()
-            epoch_loss += loss.detach()
             state.step += 1
+            state.micro_batch = backward.most
 
             in_epoch = state.step - epoch * per_epoch
             ends = in_epoch == per_epoch or state.step == total
             # Reading the loss waits for a GPU, so a GPU is asked once an epoch.
             mean = float(epoch_loss) / in_epoch if ends or device.type == "cpu" else None
-            if ends:
-                if mean is None or not torch.isfinite(epoch_loss):
-                    raise Diverged(f"The loss is {mean} in epoch {epoch + 1}, step {state.step}.")
+            if mean is not None and not math.isfinite(mean):
+                place = f"epoch {epoch + 1}, step {state.step}"
+                raise Diverged(f"The loss is {mean} in {place}.", state.curve)
+            if ends and mean is not None:
                 state.curve.append(mean)
                 epoch_loss.zero_()
-                if watch is not None and watch.ends(model, loss_of):
-                    total = state.step
+                told = {"loss": mean}
+                if watch is not None:
+                    if watch.ends(model, loss_of):
+                        total = state.step
+                    told["validation_loss"] = watch.curve[-1]
+                hooks.epoch(epoch + 1, told)
             hooks.progress(state.step, total, mean)
-            due = time.perf_counter() - last_saved > protocol.run.checkpoint_minutes * 60
+            if unit == "min":
+                due = time.perf_counter() - last_saved > 60 * every
+            else:
+                due = ends and len(state.curve) % int(every) == 0
             stop = hooks.should_stop()
             if state.step < total and (due or stop):
                 hooks.checkpoint(state.step, snapshot())

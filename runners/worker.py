@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import signal
 import sys
@@ -11,14 +10,16 @@ import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from multiprocessing import parent_process
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any, NoReturn
+from typing import NoReturn
 
 import torch
 
 from benchmark.speed.lock import training
 from benchmark.speed.nvml import gpu_uuid
+from results.locks import Lock
 from results.record import Failure, Status, now
 from results.store import Store
 from runners.job import BUSY, INTERRUPTED, Job
@@ -88,10 +89,11 @@ def serve(task: Task) -> NoReturn:
     has this task.
     """
     stop = _StopFlag()
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGHUP, stop)
-    # Ctrl-C reaches the whole process group; the driver alone decides what to do about it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in STOP_SIGNALS:
+        signal.signal(number, stop)
+    if parent_process() is not None:
+        # Ctrl-C reaches the whole process group; the driver alone decides what to do about it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     end_with_driver(INTERRUPTED)
     if task.gpu is not None:
@@ -99,17 +101,21 @@ def serve(task: Task) -> NoReturn:
     folder = task.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = _lock(folder)
+        lock = Lock.take(folder)
         if lock is None:
             os._exit(BUSY)
         if task.is_done():  # by another command since the plan
+            lock.release()
             os._exit(0)
         sweep_temporaries(folder)
         _log_to(folder / LOG)
     except OSError as error:
         task.fail(error)
         os._exit(1)
+    if lock.by_file:
+        print(f"[{now()}] this file system has no locks: a file stands for one", flush=True)
     code = _run(task, stop)
+    lock.release()
     sys.stdout.flush()
     sys.stderr.flush()
     # Skips the clean-up of a forked interpreter and of libraries that may hang in it.
@@ -124,10 +130,12 @@ def _run(task: Task, stop: _StopFlag) -> int:
     report = ProgressWriter(task.folder)
     try:
         with _gpu_lock(task, report, stop):
+            if stop.set:  # while this process was still starting
+                raise Interrupted
             task.do(report, lambda: stop.set)
         return 0
     except Interrupted:
-        print(f"[{now()}] interrupted; a checkpoint is kept", flush=True)
+        print(f"[{now()}] interrupted; a checkpoint is kept, if a step was done", flush=True)
         return INTERRUPTED
     except BaseException as error:
         with suppress(OSError):  # the log's disk may be what is full
@@ -160,6 +168,7 @@ def _fail(job: Job, error: BaseException) -> None:
         hint=hint,
         log_tail=log_tail(job.folder),
         time=now(),
+        curve=error.curve if isinstance(error, Diverged) else (),
     )
     with suppress(OSError):
         Store(job.store).write_failure(failure)
@@ -198,17 +207,6 @@ def log_tail(folder: Path) -> str:
     except OSError:
         return ""
     return data[-_LOG_TAIL_BYTES:].decode(errors="replace")
-
-
-def _lock(folder: Path) -> IO[Any] | None:
-    """Hold the run for this process; None where another living process does."""
-    file = (folder / ".lock").open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
 
 
 def _log_to(path: Path) -> None:

@@ -6,6 +6,7 @@ to name only what it does differently.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -24,6 +25,17 @@ def as_tuple(value: Any) -> Any:
 def _word_for_none(value: Any) -> Any:
     """None from the words that say it: TOML has no null."""
     return None if value in ("none", "all") else value
+
+
+_INTERVALS = 'so many epochs or minutes, such as "5 epochs" or "5 min"'
+
+
+def _interval(text: str) -> tuple[float, Literal["epochs", "min"]]:
+    """The number and the unit of a text such as "5 epochs" or "0.5 min"."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) *(epochs?|min(?:utes?)?)", text.strip())
+    if not found:
+        raise ValueError(_INTERVALS)
+    return float(found[1]), "epochs" if found[2].startswith("epoch") else "min"
 
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -190,7 +202,11 @@ class RunRule(Section):
 
     "fp32" has TF32 switched off. `select`: the weights scored are those after the "last" step, or
     the "best-on-validation" (section `stop`); none are chosen by looking at the test fold. `keep`:
-    those weights and predictions, predictions alone, or neither.
+    those weights and predictions, predictions alone, or neither. `checkpoint_every`: so many epochs
+    ("5 epochs") or minutes ("5 min"; "0 min" is after every step). `out_of_memory`, when a step
+    finds no room on the GPU: "fail", or "accumulate" the gradient of the same batch from smaller
+    parts, which only batch normalisation can tell from the whole; a run that did so says it in its
+    record.
     """
 
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
@@ -198,7 +214,21 @@ class RunRule(Section):
     compile: bool = False
     select: Literal["last", "best-on-validation"] = "last"
     keep: Literal["both", "predictions", "none"] = "both"
-    checkpoint_minutes: Annotated[float, Field(ge=0, le=1440)] = 5.0
+    checkpoint_every: str = "5 min"
+    out_of_memory: Literal["fail", "accumulate"] = "fail"
+
+    @field_validator("checkpoint_every", mode="before")
+    @classmethod
+    def _with_unit(cls, value: object) -> object:
+        number, unit = _interval(value if isinstance(value, str) else "")
+        if (unit == "epochs" and not (number >= 1 and number.is_integer())) or number > 100_000:
+            raise ValueError(_INTERVALS)
+        return value
+
+    @property
+    def checkpoint_interval(self) -> tuple[float, Literal["epochs", "min"]]:
+        """`checkpoint_every` as a number and its unit."""
+        return _interval(self.checkpoint_every)
 
 
 class SplitRule(Section):
@@ -332,7 +362,8 @@ class Protocol(Section):
 
     def _idle(self) -> set[str]:
         """The keys that change no number of a run under this protocol."""
-        idle = {"run.checkpoint_minutes", "run.keep", "split.run_folds", "split.seeds"}
+        idle = {f"run.{field}" for field in ("checkpoint_every", "keep", "out_of_memory")}
+        idle |= {"split.run_folds", "split.seeds"}
         augment, optim = self.augment, self.optim
         if self.input.normalise != "fold":
             idle.add("input.statistics")

@@ -7,6 +7,7 @@ from reports.lint.finding import Finding, ReportRefused, Severity, footnotes, re
 from reports.lint.grid import changed_folds, fewer_runs, given_weights, more_runs, sources
 from reports.lint.impossible import impossible, other_truth
 from reports.lint.leak import leaks
+from reports.lint.memory import in_parts
 from reports.lint.origin import traits, uncommitted
 from reports.lint.settings import parted, spread
 from reports.subject import Holdings
@@ -19,7 +20,7 @@ RULES = (
     leaks,
     *(spread, changed_folds, more_runs, parted),
     uncommitted,
-    *(fewer_runs, sources, given_weights),
+    *(fewer_runs, sources, given_weights, in_parts),
     traits,
 )
 """In the order in which their findings are told: what makes numbers wrong comes first."""

@@ -86,6 +86,14 @@ Spread = Annotated[
 Machine = Annotated[
     str | None, typer.Option(help="Where speeds come from: a machine's name, or profile.json.")
 ]
+Log = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log",
+        help="Losses and scores also go to: tensorboard, mlflow; comma-separated, repeatable.",
+        show_default=False,
+    ),
+]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON list of objects on standard output.")
 ]

@@ -72,6 +72,15 @@ def run(
         int | None,
         typer.Option(help="CPU threads of each run; more than one changes the last digits."),
     ] = None,
+    deterministic: Annotated[
+        bool,
+        typer.Option(
+            "--deterministic",
+            help="On a GPU: deterministic algorithms alone, slower; a network that has operators "
+            "without any fails, and names them, before it is trained.",
+        ),
+    ] = False,
+    log: options.Log = None,
     force: Annotated[
         bool, typer.Option("--force", help="Run again what is recorded; old records are kept.")
     ] = False,
@@ -95,6 +104,7 @@ def run(
     from benchmark.datasets import data_root
     from benchmark.protocols import load_protocol
     from results.store import Store
+    from runners.loggers import check_loggers
     from runners.machine import slots_and_threads
     from runners.plan import Resources, make_plan, save_plan
     from runners.run_one import SUMMED, sums_colours
@@ -105,6 +115,7 @@ def run(
     ask = _ask(task, lung_model, lungs, lung_mask, dilation, inner_folds)
     summed = [row.name for row in chosen.rows if sums_colours(settings, dict(row.options))]
     console = options.messages()
+    loggers = check_loggers(options.split_commas(log or []))
     slots, device, threads = slots_and_threads(gpus, jobs, threads)
     if not dry_run:
         options.check_writable(out)
@@ -124,7 +135,15 @@ def run(
         chosen.rows,
         options.split_commas(data),
         settings,
-        Resources(out, data_root(), _plugins(chosen.plugins, ask), device, threads),
+        Resources(
+            out,
+            data_root(),
+            _plugins(chosen.plugins, ask),
+            device,
+            threads,
+            deterministic,
+            loggers,
+        ),
         ask=ask,
         joined=chosen.joined,
         folds=options.parse_numbers(folds, "fold", 1),

@@ -159,7 +159,14 @@ def test_canonical_fills_defaults_and_ignores_names_paths_and_housekeeping(tmp_p
     own = load_protocol(file)
     assert own.name == "short"
     assert own.canonical() == load_protocol("identical").canonical()
-    same = ["keep=none", "checkpoint_minutes=1", "run_folds=2", "seeds=7", "statistics=pooled"]
+    same = [
+        "keep=none",
+        "checkpoint_every=2 epochs",
+        "out_of_memory=accumulate",
+        "run_folds=2",
+        "seeds=7",
+        "statistics=pooled",
+    ]
     assert load_protocol(file, same).canonical() == own.canonical()
 
 
@@ -316,3 +323,16 @@ def test_an_unreadable_file_is_named(tmp_path: Path):
     latin = tmp_path / "latin.toml"
     latin.write_bytes(b'name = "\xe9"')
     assert "UTF-8" in refused(latin).problem
+
+
+@pytest.mark.parametrize("text", ["5", "0 epochs", "1.5 epochs", "-1 min", "5 hours", ""])
+def test_how_often_a_checkpoint_is_written_is_a_number_with_its_unit(text: str) -> None:
+    with pytest.raises(CovbenchError) as caught:
+        load_protocol("identical", {"run.checkpoint_every": text})
+    assert '"5 epochs" or "5 min"' in caught.value.remedy
+
+
+def test_the_old_name_of_the_interval_is_told_the_new_one() -> None:
+    with pytest.raises(CovbenchError) as caught:
+        load_protocol("identical", ["run.checkpoint_minutes=1"])
+    assert "run.checkpoint_every" in caught.value.remedy

@@ -13,6 +13,7 @@ import pytest
 
 from results.files import write_atomically, write_once
 from results.store import Store, load_records
+from runners.checkpoint import load_checkpoint
 from runners.cli import run_cli
 from tests.runners.conftest import TINY
 
@@ -204,3 +205,48 @@ def test_a_folder_of_somebody_else(
     problem, remedy = capsys.readouterr().err.splitlines()
     assert "can't be written" in problem
     assert "--out" in remedy
+
+
+WIDE = """
+
+@register_model("NAME")
+def wide(in_channels, num_classes):
+    class Wide(Tiny):
+        def forward(self, x):
+            if self.training and x.device.type != "meta":
+                with open(NOTE, "a") as note:
+                    note.write("x")
+                if os.path.getsize(NOTE) == 6:  # five steps are done and saved
+                    with open(BALLAST, "wb", buffering=0) as file:
+                        try:
+                            while True:
+                                file.write(bytes(4096))
+                        except OSError:
+                            pass
+            return super().forward(x)
+    return Wide(in_channels, num_classes, 16)
+"""
+
+
+def test_a_disk_that_fills_up_while_training_keeps_the_checkpoint_before(
+    disk: Disk, tmp_path: Path, data_root: Path
+) -> None:
+    note, ballast = tmp_path / "note", disk.path / "ballast"
+    nets = tmp_path / "wide_nets.py"
+    text = WIDE.replace("NAME", "wide-disk").replace("NOTE", repr(str(note)))
+    nets.write_text(TINY + text.replace("BALLAST", repr(str(ballast))))
+    often = ["--set", "checkpoint_every=0 min", "--set", "max_steps=8", "--set", "keep=none"]
+    arguments = ["run", "--models", str(nets), "--out", str(disk.runs), "--protocol", "smoke"]
+    arguments += ["--jobs", "1", *often]
+    assert run_cli(arguments) == 1  # there was no room even for the account of the failure
+    disk.clear()
+    (checkpoint,) = {
+        load_checkpoint(path.parent)[0]["progress"]["step"]
+        for path in disk.runs.rglob("checkpoint-*.pt")
+    }
+    assert checkpoint == 5
+    assert not [path for path in disk.runs.rglob("*") if path.name.endswith(".tmp")]
+    assert run_cli([*arguments, "--retry-failed"]) == 0
+    (record,) = load_records(disk.runs)
+    assert record.training is not None
+    assert (record.training.steps, record.training.resumed) == (8, 1)

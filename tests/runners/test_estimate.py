@@ -211,3 +211,5 @@ def test_what_the_server_of_workers_imports() -> None:
     assert "segmentation_models_pytorch" in preload_for(["unet", "smp:unet/resnet34"])
     assert "segmentation_models_pytorch" in preload_for(["miniseg-decoder:resnet18"])
     assert "segmentation_models_pytorch" not in preload_for(["unet"])
+    assert "runners.preload_monai" in preload_for(["unet", "segresnet"])
+    assert "runners.preload_monai" not in preload_for(["unet"])

@@ -185,7 +185,8 @@ CHANGES = {
     "miniseg-code": "border_crop=0.25 border_crop_px=50,50,16,8",
 }
 SCIENCE = [(name, change) for name, changes in CHANGES.items() for change in changes.split()]
-NEUTRAL = ["keep=none", "checkpoint_minutes=1", "run_folds=2", "seeds=3"]
+NEUTRAL = ["keep=none", "checkpoint_every=1 min", "run_folds=2", "seeds=3"]
+NEUTRAL += ["out_of_memory=accumulate"]  # of a run that fits; another one says it in its record
 ONLY_ONE = {"stop.metric"}
 """Fields with a single possible value."""
 

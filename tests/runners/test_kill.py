@@ -20,7 +20,7 @@ COMMAND = [sys.executable, "-c", "from runners.cli import main; main()"]
 def start(ten: Path, out: Path, data: Path) -> subprocess.Popen[bytes]:
     arguments = ["run", "--models", str(ten), "--out", str(out), "--protocol", "smoke"]
     # A checkpoint after every step makes resuming as likely as starting anew.
-    settings = ["--set", "max_steps=120", "--set", "checkpoint_minutes=0", "--jobs", "2"]
+    settings = ["--set", "max_steps=120", "--set", "checkpoint_every=0 min", "--jobs", "2"]
     return subprocess.Popen(
         [*COMMAND, *arguments, *settings],
         env={**os.environ, "COVBENCH_DATA": str(data), "OMP_NUM_THREADS": "1"},

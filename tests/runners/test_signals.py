@@ -47,7 +47,7 @@ def test_workers_end_when_their_driver_is_killed(tmp_path: Path, data_root: Path
     wait_until(lambda: not any(map(is_alive, below)), "its workers to end", 20)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_a_signal_to_the_whole_group_is_no_failure(
     number: signal.Signals, tmp_path: Path, data_root: Path
 ) -> None:

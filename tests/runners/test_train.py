@@ -137,3 +137,31 @@ def test_steps_of_sgd_by_hand(nesterov: bool) -> None:
     buffer = 0.5 * first + second
     two = one - 0.5 * (second + 0.5 * buffer if nesterov else buffer)
     assert found == pytest.approx([one, two])
+
+
+def test_a_diverged_training_keeps_the_curve_until_then() -> None:
+    model = toy_model()
+
+    def spoil(done: int, total: int, loss: float | None) -> None:
+        if done == 7:  # in the third epoch of 3 steps
+            with torch.no_grad():
+                next(iter(model.parameters())).fill_(float("inf"))
+
+    with pytest.raises(Diverged, match="epoch 3, step 8") as caught:
+        fit(
+            model, CARD, toy_bank(), toy_protocol(), SCALE,
+            seed=0, num_classes=2, hooks=Hooks(progress=spoil),
+        )  # fmt: skip
+    assert len(caught.value.curve) == 2
+
+
+@pytest.mark.parametrize(
+    ("every", "steps"),
+    [("1 epoch", [3, 6]), ("2 epochs", [6]), ("0 min", list(range(1, 9))), ("60 min", [])],
+)
+def test_checkpoints_come_after_so_many_epochs_or_minutes(every: str, steps: list[int]) -> None:
+    kept: list[int] = []
+    hooks = Hooks(checkpoint=lambda step, state: kept.append(step))
+    protocol = toy_protocol("max_steps=9", f"checkpoint_every={every}")
+    fit(toy_model(), CARD, toy_bank(), protocol, SCALE, seed=0, num_classes=2, hooks=hooks)
+    assert kept == steps  # none after the last step: the record comes next
