@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.datasets import ct100, folder, phantom
+from benchmark.datasets import coronacases20, ct100, folder, phantom
 from benchmark.datasets.prepared import MANIFEST, PreparedDataset, data_root
 from benchmark.datasets.recipes import REVISION, DatasetCard, Recipe
 from zoo.errors import CovbenchError, unknown
 
 RECIPES: dict[str, Recipe] = {
-    recipe.card.name: recipe for recipe in (phantom.RECIPE, ct100.RECIPE, folder.RECIPE)
+    recipe.card.name: recipe
+    for recipe in (phantom.RECIPE, ct100.RECIPE, coronacases20.RECIPE, folder.RECIPE)
 }
 _OWN = folder.CARD
 

@@ -96,8 +96,16 @@ def fold_list(name: str) -> FoldList:
     )
 
 
-def _ids(numbers: Iterable[int]) -> list[str]:
-    return [f"{number:04d}" for number in numbers]
+def _ids(slices: Iterable[int | str]) -> list[str]:
+    """Numbers of slices as ids; `"SCAN 8-18 25"` stands for slices 8 to 18 and 25 of a scan."""
+    ids: list[str] = []
+    for entry in slices:
+        scan, *spans = entry.split() if isinstance(entry, str) else ("", str(entry))
+        for span in spans:
+            first, _, last = span.partition("-")
+            numbers = range(int(first), int(last or first) + 1)
+            ids += [f"{scan}-{number:04d}".lstrip("-") for number in numbers]
+    return ids
 
 
 def make_folds(
@@ -150,9 +158,9 @@ def _draw(cases: Sequence[Case], split: Split, seed: int) -> Sides:
 
 
 def _listed(cases: Sequence[Case], shipped: FoldList) -> list[Sides]:
-    """The authors' folds."""
+    """The authors' folds, as far as their slices are here."""
     index = {case.id: i for i, case in enumerate(cases)}
-    folds = [sorted(index[name] for name in test) for test in shipped.tests]
+    folds = [sorted(index[name] for name in test if name in index) for test in shipped.tests]
     return [
         (sorted(i for other in folds if other is not test for i in other), test) for test in folds
     ]

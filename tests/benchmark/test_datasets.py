@@ -194,6 +194,7 @@ def test_the_listing_tells_what_is_prepared(pictures: Path, root: Path):
     assert [(c.name, c.slices) for c in list_datasets(root)] == [
         ("phantom", None),
         ("ct100", None),
+        ("coronacases20", None),
         ("folder", None),
     ]
     mine = prepare_dataset("folder", pictures, as_name="mine", root=root)
