@@ -200,7 +200,7 @@ def _write_arrays(
         "groups_known": decoded.groups_known,
         "fold_list": decoded.fold_list,
         "class_pixels": dict(sorted(pixels.items())),
-        "notes": decoded.notes,
+        "notes": (*decoded.notes, *decoded.closing()),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -58,13 +58,15 @@ class Slice:
 class Decoded:
     """All slices of a source, in order, one list per step of progress.
 
-    `fold_list` names the shipped folds that fit these slices; `notes` say what was recognised.
+    `fold_list` names the shipped folds that fit these slices; `notes` say what was recognised,
+    and `closing` what is known only when all steps are done.
     """
 
     steps: Iterator[list[Slice]]
     groups_known: GroupsKnown
     fold_list: str | None = None
     notes: tuple[str, ...] = ()
+    closing: Callable[[], Sequence[str]] = tuple
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,20 @@ class Recipe:
                 f"fit: {reason}.",
                 f"Mend {key}, or leave it out for its default.",
             ) from error
+
+
+LESIONS = {1: "ground-glass", 2: "consolidation", 3: "effusion"}
+"""What the labels of MedSeg's masks stand for."""
+
+
+def lesion_names(label_map: Mapping[int, int]) -> dict[int, str]:
+    """Class to name where MedSeg's labels are mapped to several classes."""
+    return {
+        label: " and ".join(
+            LESIONS.get(k, f"label {k}") for k, v in label_map.items() if v == label
+        )
+        for label in sorted(set(label_map.values()) - {0, IGNORE})
+    }
 
 
 def source_folder(source: Path | None, card: DatasetCard) -> Path:
