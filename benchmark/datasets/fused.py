@@ -139,9 +139,9 @@ def _resized(item: Slice, size: int) -> Slice:
 def _counts(kept: Counter[str], options: FusedOptions) -> str:
     total = kept["medseg9"] + kept["coronacases20"]
     rule = {
-        "dark": f"at least {options.dark_share:g} of whose pixels reach half of the grey scale",
-        "lungless": "that show lung",
-        "none": "of all",
+        "dark": f"with at least {options.dark_share:.0%} of pixels at half of the grey scale or above",
+        "lungless": "with lung",
+        "none": "with anything",
     }[options.drop]
     return (
         f"{total} of {kept['read']} slices are kept, those {rule}: {kept['medseg9']} of medseg9, "
