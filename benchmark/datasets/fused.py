@@ -139,7 +139,7 @@ def _resized(item: Slice, size: int) -> Slice:
 def _counts(kept: Counter[str], options: FusedOptions) -> str:
     total = kept["medseg9"] + kept["coronacases20"]
     rule = {
-        "dark": f"with at least {options.dark_share:.0%} of pixels at half of the grey scale or above",
+        "dark": f"with at least {options.dark_share:.0%} of pixels at mid-grey or above",
         "lungless": "with lung",
         "none": "with anything",
     }[options.drop]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,7 +37,11 @@ def _data(context: typer.Context) -> None:
 @app.command()
 def prepare(
     name: Annotated[
-        str, typer.Argument(help="ct100, phantom, or folder for your own images/ and masks/.")
+        str,
+        typer.Argument(
+            help="A public dataset (`covbench data list`), or folder for your own images/ and "
+            "masks/."
+        ),
     ],
     folder: Annotated[
         Path | None,
@@ -54,6 +58,13 @@ def prepare(
         list[str] | None,
         typer.Option("--option", help="key=value, such as window=-1250,250; repeatable."),
     ] = None,
+    lists: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with the folds as lists: train0.txt, val0.txt, train1.txt, ...",
+            show_default=False,
+        ),
+    ] = None,
 ) -> int:
     """Make the verified local copy that every run reads; repeating it does nothing."""
     from benchmark.datasets import prepare_dataset
@@ -66,7 +77,7 @@ def prepare(
     console = options.messages()
     with _progress(name, console) as progress:
         dataset = prepare_dataset(
-            name, folder or from_, as_name=as_name, progress=progress, **settings
+            name, folder or from_, as_name=as_name, progress=progress, lists=lists, **settings
         )
     if not dataset.fresh:
         print(f"Nothing to do: {dataset.name} is prepared in {dataset.path}.")
@@ -82,14 +93,90 @@ def prepare(
 
 
 @app.command()
-def verify(name: Name) -> int:
-    """Hash the files of a prepared dataset again, and compare."""
+def verify(name: Name, as_json: options.Json = False) -> int:
+    """Hash the files of a prepared dataset again, and look for patients on both sides of a fold."""
     from benchmark.datasets import open_dataset
 
     dataset = open_dataset(name)
     dataset.verify()
+    if as_json:
+        options.print_json([_verified(dataset)])
+        return 0
     print(f"{name} is as it was prepared: {len(dataset)} slices in {dataset.path}.")
+    print_fields(_folds(dataset))
     return 0
+
+
+def _verified(dataset: PreparedDataset) -> dict[str, Any]:
+    """What was verified, for JSON; `folds` is null where none can be made."""
+    from benchmark.datasets.leaks import find_leaks
+    from benchmark.protocols import SplitRule
+
+    made = dataset.manifest
+    try:
+        leaks = find_leaks(dataset, SplitRule())
+        folds = [
+            {
+                "fold": fold.number,
+                "train": len(fold.train),
+                "test": len(fold.test),
+                "groups_disjoint": fold.groups_disjoint,
+                "shared": [
+                    {"group": leak.group, "train": leak.train, "test": leak.test}
+                    for leak in leaks
+                    if leak.fold == fold.number
+                ],
+            }
+            for fold in dataset.folds(SplitRule())
+        ]
+    except CovbenchError:
+        folds = None
+    return {
+        "name": dataset.name,
+        "path": str(dataset.path),
+        "slices": made.slices,
+        "groups": made.groups,
+        "groups_known": made.groups_known,
+        "manifest_hash": made.manifest_hash,
+        "folds": folds,
+    }
+
+
+_NAMED = 3  # slices of a leak that are listed
+
+
+def _folds(dataset: PreparedDataset) -> list[tuple[str, str]]:
+    """The folds under the default rule, and the groups that they have on both sides."""
+    from benchmark.datasets.leaks import find_leaks
+    from benchmark.protocols import SplitRule
+
+    try:
+        folds = dataset.folds(SplitRule())
+        leaks = find_leaks(dataset, SplitRule())
+    except CovbenchError as error:
+        return [("folds", f"none by default: {error.problem} {error.remedy}")]
+    found = f"{len(leaks)} leak{'s' * (len(leaks) > 1)}" if leaks else ""
+    known = {
+        "all": "no group is on both sides",
+        "some": "no known group is on both sides; most are not known",
+        "none": "whether they share patients is not known",
+    }[dataset.manifest.groups_known]
+    return [
+        ("folds", f"{len(folds)}: {found or known}"),
+        *(
+            (
+                "leak",
+                f"fold {leak.fold}: {leak.group} trains ({_ids(leak.train)}) "
+                f"and tests ({_ids(leak.test)})",
+            )
+            for leak in leaks
+        ),
+    ]
+
+
+def _ids(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 @app.command()
@@ -161,6 +248,7 @@ def _print_dataset(dataset: PreparedDataset) -> None:
             ("slices", len(dataset)),
             ("groups", f"{made.groups} ({known})"),
             ("share of pixels", ", ".join(shares)),
+            *_folds(dataset),
             ("licence", made.licence),
             ("cite", made.citation),
             *(("note", note) for note in made.notes),
