@@ -96,7 +96,7 @@ def find_scans(folder: Path) -> tuple[list[Scan], dict[str, VolumeFile], dict[st
         CovbenchError: There are none, or a file of one is missing.
     """
     parts = {
-        part: {stem.replace("_org_", "_"): file for stem, file in volumes.items()}
+        part: {_case_of(stem): file for stem, file in volumes.items()}
         for part, volumes in find_parts(folder, _PARTS).items()
     }
     images, both = parts["images"], parts["both"]
@@ -130,6 +130,14 @@ def find_scans(folder: Path) -> tuple[list[Scan], dict[str, VolumeFile], dict[st
     compared = {case: both[case] for case in images if case in both and case in parts["masks"]}
     used = [file for scan in scans for file in (scan.image, scan.mask, scan.lungs) if file]
     return scans, compared, source_files(folder, [*used, *compared.values()])
+
+
+def _case_of(stem: str) -> str:
+    """A scan's name as Zenodo has it.
+
+    Copies elsewhere say coronacases_org_001 and radiopaedia_org_covid-19-pneumonia-7_85703_0-dcm.
+    """
+    return stem.replace("_org_covid-19-pneumonia-", "_").replace("_org_", "_").removesuffix("-dcm")
 
 
 def patient_of(case: str) -> str:
@@ -239,11 +247,25 @@ CARD = DatasetCard(
     name="coronacases20",
     title="COVID-19 CT lung and infection segmentation: 20 scans of 18 patients",
     tasks=("infection", "lung", "hierarchical"),
-    licence="CC BY-NC-SA (stated on Zenodo)",
+    licence="CC BY-NC-SA; check the Zenodo record before you pass it on",
     citation=(
         "Ma et al., COVID-19 CT Lung and Infection Segmentation Dataset, Zenodo, 2020, "
         "doi:10.5281/zenodo.3757476"
     ),
     obtain="covbench data prepare coronacases20 FOLDER",
+    where="Fetch the four archives of https://zenodo.org/records/3757476, or give --download.",
 )
-RECIPE = Recipe(card=CARD, options=Coronacases20Options, find=_find)
+RECIPE = Recipe(
+    card=CARD,
+    options=Coronacases20Options,
+    find=_find,
+    downloads={
+        f"{part}.zip": f"https://zenodo.org/records/3757476/files/{part}.zip?download=1"
+        for part in (
+            "COVID-19-CT-Seg_20cases",
+            "Lung_Mask",
+            "Infection_Mask",
+            "Lung_and_Infection_Mask",
+        )
+    },
+)

@@ -196,5 +196,10 @@ CARD = DatasetCard(
         "MedSeg, COVID-19 CT segmentation dataset, 2020; folds of Qiu et al., MiniSeg, AAAI 2021"
     ),
     obtain="covbench data prepare ct100 FOLDER",
+    where=(
+        "Fetch tr_im.nii.gz and tr_mask.nii.gz from "
+        "https://figshare.com/articles/dataset/MedSeg_Covid_Dataset_1/13521488 or "
+        "https://medicalsegmentation.com/covid19/."
+    ),
 )
 RECIPE = Recipe(card=CARD, options=Ct100Options, find=_find)

@@ -169,5 +169,6 @@ CARD = DatasetCard(
         "CHS-Net, arXiv:2012.07079"
     ),
     obtain="covbench data prepare fused FOLDER",
+    where="Fetch the files of medseg9 and of coronacases20 into one folder.",
 )
 RECIPE = Recipe(card=CARD, options=FusedOptions, find=_find)

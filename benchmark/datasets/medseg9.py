@@ -104,5 +104,10 @@ CARD = DatasetCard(
     licence="Stated as CC0 by third parties; check with MedSeg before you pass it on",
     citation="MedSeg, COVID-19 CT segmentation dataset nr. 2, 2020; images from Radiopaedia",
     obtain="covbench data prepare medseg9 FOLDER",
+    where=(
+        "Fetch rp_im.zip, rp_msk.zip and rp_lung_msk.zip from "
+        "https://figshare.com/articles/dataset/Covid_Dataset_2/13521509 or "
+        "https://medicalsegmentation.com/covid19/."
+    ),
 )
 RECIPE = Recipe(card=CARD, options=Medseg9Options, find=_find)

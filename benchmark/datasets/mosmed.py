@@ -81,5 +81,6 @@ CARD = DatasetCard(
         "arXiv:2005.06465"
     ),
     obtain="covbench data prepare mosmed FOLDER",
+    where="Fetch COVID19_1110 (studies/ and masks/) from https://mosmed.ai/en/ and unpack it.",
 )
 RECIPE = Recipe(card=CARD, options=MosmedOptions, find=_find)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -23,7 +23,8 @@ REVISION = 3
 class DatasetCard:
     """What a listing shows of a dataset.
 
-    `obtain` is the command that prepares it; `slices` and `manifest_hash` are None until it is.
+    `obtain` is the command that prepares it and `where` says what to fetch from where before;
+    `slices` and `manifest_hash` are None until it is prepared.
     """
 
     name: str
@@ -34,6 +35,7 @@ class DatasetCard:
     obtain: str
     slices: int | None = None
     manifest_hash: str | None = None
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,12 +103,16 @@ O_ = TypeVar("O_", bound=Options)
 
 @dataclass(frozen=True)
 class Recipe:
-    """A kind of dataset: its card, its options and what finds its files."""
+    """A kind of dataset: its card, its options and what finds its files.
+
+    `downloads` gives the addresses of its files by name, where they are stable.
+    """
 
     card: DatasetCard
     options: type[Options]
     find: Callable[[Path | None, Any], Source]
     built_in: bool = False
+    downloads: Mapping[str, str] = field(default_factory=dict)
 
     def parse(self, given: Mapping[str, Any]) -> Options:
         """The options as given, checked, with the defaults filled in.
@@ -155,7 +161,7 @@ def source_folder(source: Path | None, card: DatasetCard) -> Path:
     if source is None:
         raise CovbenchError(
             f"The dataset {card.name} needs the folder with the files that you downloaded.",
-            f"Name it: `{card.obtain}`.",
+            " ".join(filter(None, (card.where, f"Name it: `{card.obtain}`."))),
         )
     if not source.is_dir():
         raise CovbenchError(f"{source} is no folder.", f"Name one: `{card.obtain}`.")

@@ -65,6 +65,12 @@ def prepare(
             show_default=False,
         ),
     ] = None,
+    download: Annotated[
+        bool,
+        typer.Option(
+            "--download", help="Fetch the files first, into FOLDER or the data folder; resumes."
+        ),
+    ] = False,
 ) -> int:
     """Make the verified local copy that every run reads; repeating it does nothing."""
     from benchmark.datasets import prepare_dataset
@@ -75,6 +81,8 @@ def prepare(
     settings = _key_values(option or [])
     get_recipe(name).parse(settings)  # before they meet the arguments of prepare_dataset
     console = options.messages()
+    if download:
+        folder = _download(name, folder or from_, console)
     with _progress(name, console) as progress:
         dataset = prepare_dataset(
             name, folder or from_, as_name=as_name, progress=progress, lists=lists, **settings
@@ -197,6 +205,29 @@ def show(
     return 0
 
 
+def _download(name: str, folder: Path | None, console: Console) -> Path:
+    """Fetch a dataset's files; licence and citation are shown before."""
+    from benchmark.datasets import data_root
+    from benchmark.datasets.catalogue import get_recipe
+    from benchmark.datasets.download import download
+
+    recipe = get_recipe(name)
+    if not recipe.downloads:
+        raise CovbenchError(
+            f"The dataset {name} has no address that it can be downloaded from.",
+            " ".join(filter(None, (recipe.card.where, f"Then `{recipe.card.obtain}`."))),
+        )
+    to = folder or data_root() / "downloads" / name
+    for text in (
+        f"Downloading {name} to {to}",
+        f"Licence: {recipe.card.licence}",
+        f"Cite: {recipe.card.citation}",
+    ):
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    with _progress(name, console, "Downloading", 2**20, " MiB") as progress:
+        return download(recipe.downloads, to, progress)
+
+
 def _key_values(words: list[str]) -> dict[str, Any]:
     """The options of a preparation."""
     given: dict[str, Any] = {}
@@ -211,14 +242,16 @@ def _key_values(words: list[str]) -> dict[str, Any]:
 
 
 @contextmanager
-def _progress(name: str, console: Console) -> Iterator[Callable[[int, int], None]]:
-    """What shows how far a preparation is: a bar in a terminal, now and then a line elsewhere."""
+def _progress(
+    name: str, console: Console, doing: str = "Preparing", unit: int = 1, called: str = ""
+) -> Iterator[Callable[[int, int], None]]:
+    """What shows how far a work is: a bar in a terminal, now and then a line elsewhere."""
     from rich.progress import Progress
 
     if console.is_terminal:
         with Progress(console=console, transient=True) as bar:
-            task = bar.add_task(f"Preparing {name}", total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+            task = bar.add_task(f"{doing} {name}", total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total or None)
         return
     told = time.monotonic()
 
@@ -226,7 +259,8 @@ def _progress(name: str, console: Console) -> Iterator[Callable[[int, int], None
         nonlocal told
         if time.monotonic() - told >= _SECONDS_BETWEEN_LINES:
             told = time.monotonic()
-            console.print(f"Preparing {name}: {done} of {total}", highlight=False)
+            of = f"{done // unit} of {total // unit}{called}"
+            console.print(f"{doing} {name}: {of}", highlight=False)
 
     yield tell
 

@@ -92,9 +92,17 @@ def test_other_names_of_the_same_download(tmp_path: Path):
     scan = source / "ct_scans/coronacases_001.nii.gz"
     scan.rename(scan.with_name("coronacases_org_001.nii.gz"))
     (source / "Lung_Mask").rename(source / "lung_mask")
+    seventh = "radiopaedia_7_85703_0"
+    save_coronacases20(tmp_path / "more", {seventh: CASES[seventh]})
+    for part, name in (
+        ("COVID-19-CT-Seg_20cases", "ct_scans/radiopaedia_org_covid-19-pneumonia-7_85703_0-dcm"),
+        ("Lung_Mask", f"lung_mask/{seventh}"),
+        ("Infection_Mask", f"Infection_Mask/{seventh}"),
+    ):
+        (tmp_path / f"more/{part}/{seventh}.nii.gz").rename(source / f"{name}.nii.gz")
     check(
         prepare_dataset("coronacases20", source, root=tmp_path / "data"),
-        {"coronacases_001": CASES["coronacases_001"]},
+        {name: CASES[name] for name in ("coronacases_001", seventh)},
     )
 
 
