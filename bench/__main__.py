@@ -20,6 +20,8 @@ TITLES = {
     "augment": "(e) augmentation: ms an image",
     "memory": "(f) memory of the driver after 60 runs / after 6",
     "report": "(g) a whole report of the shipped store: seconds, and / reading it",
+    "reading": "(h) reading prepared slices of 512x512 / np.load of the same",
+    "preparing": "(i) preparing 20 volumes of 512x512x300: peak memory and time",
 }
 
 

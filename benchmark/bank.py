@@ -16,7 +16,8 @@ from benchmark.protocols import Protocol
 from zoo.errors import CovbenchError
 
 if TYPE_CHECKING:
-    from benchmark.datasets.prepared import PreparedDataset, Windowed
+    from benchmark.datasets.prepared import PreparedDataset
+    from benchmark.window import Windowed
 
 # torchvision's statistics of ImageNet in red, green and blue, for values in 0..1.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +30,21 @@ def windowed(values: NDArray[np.int16], window: Window) -> NDArray[np.uint8]:
 
     # Every index is within the table; "wrap" only spares the check that "raise" makes.
     return np.take(_table(window), np.asarray(values).view(np.uint16), mode="wrap")
+
+
+class Windowed:
+    """Images in Hounsfield units that are windowed where they are read; indexed like an array."""
+
+    def __init__(self, stored: NDArray[np.int16], window: Window) -> None:
+        self._stored = stored
+        self._window = window
+        self.shape = stored.shape
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    def __getitem__(self, key: Any) -> NDArray[np.uint8]:
+        return windowed(self._stored[key], self._window)
 
 
 @lru_cache(maxsize=8)

@@ -118,9 +118,11 @@ def _card(path: Path, card: DatasetCard) -> DatasetCard:
         made = PreparedDataset(path).manifest
     except CovbenchError:
         return card
+    own = card.name != made.recipe and made.recipe in RECIPES and made.recipe != _OWN.name
     return replace(
         card,
         title=RECIPES[made.recipe].card.title if made.recipe in RECIPES else made.recipe,
+        obtain=f"{RECIPES[made.recipe].card.obtain} --as {card.name}" if own else card.obtain,
         tasks=made.tasks,
         licence=made.licence,
         citation=made.citation,

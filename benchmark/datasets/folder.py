@@ -1,24 +1,29 @@
-"""Anyone's own data: a folder with `images/` and `masks/`, paired by file name.
+"""Anyone's own data: a folder with `images/`, `masks/` and perhaps `lungs/`, paired by file name.
 
-PNG, JPEG (images only), TIFF and NIfTI are read. A mask has its image's stem, or that stem with
-`_mask` after it. A NIfTI volume gives one slice per axial plane, and is one group unless told
-otherwise; `groups.csv` (columns `id,group`; an id is a stem) or the option `groups` (a regular
-expression whose one capturing group is the patient) says which files belong together.
+PNG, JPEG (images only), TIFF, NIfTI and DICOM series (a folder each) are read. A mask has its
+image's stem, or that stem with `_mask` after it (lungs: `_lung`). A scan gives one slice per axial
+plane, a TIFF one per page; each is one group unless told otherwise: `groups.csv` (columns
+`id,group`; an id is a stem) or the option `groups` (a regular expression whose one capturing group
+is the patient) says which files belong together.
 """
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, field_validator
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from benchmark.datasets import limits, nifti
+from benchmark.datasets import nifti
+from benchmark.datasets.dicom import read_series
+from benchmark.datasets.folder_files import Item, find_items, is_scan, matched_groups, read_groups
 from benchmark.datasets.folds import GroupsKnown
-from benchmark.datasets.readers import PICTURE_SUFFIXES, read_image, read_mask, to_labels
+from benchmark.datasets.readers import Grey, page_count, read_images, read_stored, to_labels
 from benchmark.datasets.recipes import (
     DatasetCard,
     Decoded,
@@ -30,20 +35,39 @@ from benchmark.datasets.recipes import (
     WindowOption,
     source_folder,
 )
+from benchmark.datasets.volume import Volume, check_same_grid, in_hounsfield, prepared_slices
+from benchmark.labels import IGNORE
 from zoo.errors import CovbenchError
+
+
+def _pairs(value: object) -> object:
+    """`1:ground glass,2:consolidation` from a command line becomes a mapping."""
+    if isinstance(value, str):
+        pairs = [pair.partition(":") for pair in value.split(",")]
+        return {key.strip(): rest.strip() for key, _, rest in pairs}
+    return value
 
 
 class FolderOptions(Options):
     """How the files are to be read.
 
     `label_map` maps stored labels to classes (0 is background; 255 as a class: ignored);
-    `window` gives the stored values that become black and white; `groups` is a regular
-    expression searched in each stem, and wins over groups.csv.
+    `classes` names the classes where there are several, and alone it also is the label map;
+    `lung_map` maps stored values of lungs/ to 1 (lung) or 0, and unlisted ones are no lung;
+    without it any value but 0 is lung. `window` gives the stored values that become black and
+    white; without it, Hounsfield units are kept as they are. `groups` is a regular expression
+    searched in each stem, and wins over groups.csv. `series`: the UID or number of the series to
+    take from DICOM folders that hold several.
     """
+
+    later: ClassVar[frozenset[str]] = frozenset({"classes", "lung_map", "series"})
 
     label_map: LabelMapOption = Field(default={0: 0, 1: 1, 255: 1})
     window: WindowOption | None = None
     groups: str | None = None
+    classes: Annotated[dict[int, str] | None, BeforeValidator(_pairs)] = None
+    lung_map: Annotated[dict[int, int] | None, BeforeValidator(_pairs)] = None
+    series: str | None = None
 
     @field_validator("groups")
     @classmethod
@@ -56,189 +80,165 @@ class FolderOptions(Options):
             raise ValueError("it needs exactly one (capturing group), which is the patient")
         return pattern
 
+    @field_validator("lung_map")
+    @classmethod
+    def _lung_or_not(cls, lung_map: dict[int, int] | None) -> dict[int, int] | None:
+        if lung_map is not None and not {1} <= set(lung_map.values()) <= {0, 1}:
+            raise ValueError("it maps stored values to 1 (lung) or 0 (not), at least one to 1")
+        return lung_map
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_labels(cls, given: Any) -> Any:
+        """Names without a label map say that masks store the classes themselves."""
+        if isinstance(given, dict) and given.get("classes") and "label_map" not in given:
+            names = _pairs(given["classes"])
+            if isinstance(names, dict) and all(str(key).isdigit() for key in names):
+                return {**given, "label_map": {key: key for key in names}}
+        return given
+
+    @field_validator("classes")
+    @classmethod
+    def _named(cls, names: dict[int, str] | None, info: Any) -> dict[int, str] | None:
+        if names is None:
+            return None
+        if any(not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 _-]*", name) for name in names.values()):
+            raise ValueError("a name is made of letters, digits, spaces, dashes and underscores")
+        used = set(info.data.get("label_map", {}).values()) - {0, IGNORE}
+        if len(used) < 2:
+            raise ValueError("one class alone is called infection; name two or more")
+        if set(names) != used or len({*names.values(), "background"}) != len(names) + 1:
+            listed = ", ".join(str(k) for k in sorted(used))
+            raise ValueError(f"each of the classes {listed} needs one name of its own")
+        return dict(sorted(names.items()))
+
 
 def _find(source: Path | None, options: FolderOptions) -> Source:
     root = source_folder(source, CARD)
-    pairs = _pairs(root)
-    for image, mask in pairs.values():
-        if _is_nifti(image) != _is_nifti(mask):
-            raise CovbenchError(
-                f"{image} and {mask}: one is NIfTI and the other a picture.",
-                "Give both in the same kind of file.",
-            )
+    items = find_items(root)
     table = root / "groups.csv"
     groups: dict[str, str] = {}
-    files = {f"{p.parent.name}/{p.name}": p for pair in pairs.values() for p in pair}
+    files = {label: path for item in items.values() for label, path in item.files().items()}
     if options.groups is not None:
-        groups = _matched(pairs, options.groups)
+        groups = matched_groups(items, options.groups)
     elif table.is_file():
-        groups = _read_groups(table, pairs)
+        groups = read_groups(table, items)
         files[table.name] = table
-    return Source(files, len(pairs), partial(_decode, pairs, groups, options))
-
-
-def _pairs(root: Path) -> dict[str, tuple[Path, Path]]:
-    """Stem to image and mask, in the order of the stems."""
-    images, masks = _listed(root / "images"), _listed(root / "masks")
-    if not images:
-        raise CovbenchError(
-            f"{root / 'images'} holds no PNG, JPEG, TIFF or NIfTI file.",
-            "Put the images there, and their masks of the same name into masks/.",
-        )
-    bare = {stem.removesuffix("_mask"): path for stem, path in masks.items()}
-    if len(bare) < len(masks):
-        twice = next(s for s in masks if s.endswith("_mask") and s.removesuffix("_mask") in masks)
-        raise CovbenchError(
-            f"{masks[twice]} and {masks[twice.removesuffix('_mask')]} are masks of one image.",
-            "Keep one of them.",
-        )
-    matched = {stem: masks[stem] if stem in masks else bare.get(stem) for stem in images}
-    alone = [images[stem] for stem, mask in matched.items() if mask is None]
-    used = set(matched.values())
-    orphans = [path for path in masks.values() if path not in used]
-    for paths, has, lacks in ((alone, "image", "mask"), (orphans, "mask", "image")):
-        if paths:
-            more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
-            raise CovbenchError(
-                f"No {lacks} for the {has} {', '.join(str(p) for p in paths[:5])}{more}.",
-                f"Give every {has} its {lacks}: the same file name, in {lacks}s/. "
-                "A slice without infection has a mask of zeros.",
-            )
-    return {stem: (images[stem], mask) for stem, mask in sorted(matched.items()) if mask}
-
-
-def _listed(folder: Path) -> dict[str, Path]:
-    """Stem to file; hidden files and other kinds are passed over."""
-    if not folder.is_dir():
-        raise CovbenchError(
-            f"{folder} is missing.",
-            "Put the pictures into images/ and their masks, of the same names, into masks/.",
-        )
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        suffix = _suffix(path)
-        if not suffix or path.name.startswith(".") or not path.is_file():
-            continue
-        stem = path.name[: -len(suffix)]
-        if stem in found:
-            raise CovbenchError(f"{found[stem]} and {path} share a name.", "Rename one of them.")
-        found[stem] = path
-    if len(found) > limits.MAX_FILES:
-        raise CovbenchError(
-            f"{folder} holds {len(found):,} files; the limit is {limits.MAX_FILES:,}.",
-            "Prepare it in parts, under several names.",
-        )
-    return found
-
-
-def _suffix(path: Path) -> str:
-    """The known ending of a file's name, as it is written, or nothing."""
-    endings = (*nifti.SUFFIXES[::-1], *PICTURE_SUFFIXES)
-    return next((path.name[-len(e) :] for e in endings if path.name.lower().endswith(e)), "")
-
-
-def _is_nifti(path: Path) -> bool:
-    return _suffix(path).lower() in nifti.SUFFIXES
-
-
-def _matched(pairs: dict[str, tuple[Path, Path]], pattern: str) -> dict[str, str]:
-    groups = {}
-    for stem in pairs:
-        match = re.search(pattern, stem)
-        if match is None or not match[1]:
-            raise CovbenchError(
-                f"The expression groups={pattern} finds no patient in {stem!r}.",
-                "Mend it so that its (capturing group) is found in every file's stem.",
-            )
-        groups[stem] = match[1]
-    return groups
-
-
-def _read_groups(table: Path, pairs: dict[str, tuple[Path, Path]]) -> dict[str, str]:
-    if table.stat().st_size > limits.MAX_TABLE_BYTES:
-        raise CovbenchError(f"{table} is too large for a table of groups.", "Check the file.")
-    try:
-        rows = list(csv.DictReader(table.read_text(encoding="utf-8-sig").splitlines()))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CovbenchError(f"{table} is no CSV table ({error}).", "Save it as UTF-8.") from error
-    groups: dict[str, str] = {}
-    for row in rows:
-        name, group = (row.get("id") or "").strip(), (row.get("group") or "").strip()
-        if not name or not group:
-            raise CovbenchError(
-                f"{table} has a row without id or group: {dict(row)}.",
-                "Its first line is `id,group`; then one line per file, without the ending.",
-            )
-        if groups.setdefault(name, group) != group:
-            raise CovbenchError(f"{table} puts {name!r} in two groups.", "Keep one line per id.")
-    for names, text in (
-        (sorted(pairs.keys() - groups.keys()), "does not say which group these belong to"),
-        (sorted(groups.keys() - pairs.keys()), "names files that are not in images/"),
-    ):
-        if names:
-            raise CovbenchError(
-                f"{table} {text}: {', '.join(names[:5])}"
-                f"{f' and {len(names) - 5} more' if len(names) > 5 else ''}.",
-                "List every image once, by its file name without the ending.",
-            )
-    return groups
+    return Source(files, len(items), partial(_decode, items, groups, options))
 
 
 def _decode(
-    pairs: dict[str, tuple[Path, Path]],
-    groups: dict[str, str],
-    options: FolderOptions,
+    items: Mapping[str, Item], groups: Mapping[str, str], options: FolderOptions
 ) -> Decoded:
-    images = [image for image, _ in pairs.values()]
-    if groups or all(_is_nifti(image) and nifti.is_volume(image) for image in images):
-        known: GroupsKnown = "all"
-        notes: tuple[str, ...] = ()
-    else:
+    known: GroupsKnown = "all"
+    notes: list[str] = []
+    if not groups and not all(_has_several(item.image) for item in items.values()):
         known = "none"
-        notes = ("No groups given: covbench can't tell whether folds share a patient.",)
+        notes.append("No groups given: covbench can't tell whether folds share a patient.")
+    if options.window is not None and any(is_scan(item.image) for item in items.values()):
+        notes.append(
+            f"Scans were windowed to {options.window[0]:g} to {options.window[1]:g}: a protocol "
+            "can't choose another window."
+        )
 
     def steps() -> Iterator[list[Slice]]:
-        for stem, (image, mask) in pairs.items():
-            read = _volume_slices if _is_nifti(image) else _picture_slice
-            yield read(stem, groups.get(stem, stem), image, mask, options)
+        for stem, item in items.items():
+            read = _scan_slices if is_scan(item.image) else _picture_slices
+            yield read(stem, groups.get(stem, stem), item, options)
 
-    return Decoded(steps(), known, notes=notes)
-
-
-def _picture_slice(
-    stem: str, group: str, image: Path, mask: Path, options: FolderOptions
-) -> list[Slice]:
-    grey, labels = read_image(image, options.window), read_mask(mask, options.label_map)
-    _check_sizes(image, mask, grey.shape, labels.shape)
-    return [Slice(stem, group, grey, labels)]
+    return Decoded(steps(), known, notes=tuple(notes))
 
 
-def _volume_slices(
-    stem: str, group: str, image: Path, mask: Path, options: FolderOptions
-) -> list[Slice]:
-    volume, stored = nifti.read_volume(image), nifti.read_volume(mask)
-    _check_sizes(image, mask, volume.values.shape, stored.values.shape)
-    nifti.check_same_grid(volume, stored)
-    grey = nifti.grey_slices(volume, options.window)
-    labels = to_labels(stored.values, options.label_map, mask)
-    names = [stem] if len(grey) == 1 else [f"{stem}-{k:04d}" for k in range(len(grey))]
+def _has_several(image: Path) -> bool:
+    """Whether an image is many slices of somebody, and so a group that is known."""
+    if image.is_dir():
+        return True
+    return nifti.is_volume(image) if is_scan(image) else page_count(image) > 1
+
+
+def _picture_slices(stem: str, group: str, item: Item, options: FolderOptions) -> list[Slice]:
+    greys, stored = read_images(item.image, options.window), read_stored(item.mask)
+    masks = [to_labels(page, options.label_map, item.mask) for page in stored]
+    _check_sizes(item.image, item.mask, _shapes(greys), _shapes(masks))
+    lungs: list[Grey | None] = [None] * len(greys)
+    if item.lung is not None:
+        outlined = [_lung(page, options.lung_map) for page in read_stored(item.lung)]
+        _check_sizes(item.image, item.lung, _shapes(greys), _shapes(outlined))
+        lungs = list(outlined)
     return [
-        Slice(name, group, grey[k], labels[k], volume.spacing_mm) for k, name in enumerate(names)
+        Slice(name, group, grey, mask, None, lung)
+        for name, grey, mask, lung in zip(
+            _names(stem, len(greys)), greys, masks, lungs, strict=True
+        )
     ]
 
 
-def _check_sizes(image: Path, mask: Path, a: tuple[int, ...], b: tuple[int, ...]) -> None:
-    if a != b:
-        sizes = (" x ".join(str(n) for n in shape) for shape in (a, b))
+def _scan_slices(stem: str, group: str, item: Item, options: FolderOptions) -> list[Slice]:
+    scan = _read_scan(item.image, options.series)
+    labels = to_labels(_on_grid(scan, item.mask).values, options.label_map, item.mask)
+    lungs: list[Any] = [None] * len(labels)
+    if item.lung is not None:
+        lungs = list(_lung(_on_grid(scan, item.lung).values, options.lung_map))
+    if item.image.is_dir() and options.window is None and not in_hounsfield(scan):
         raise CovbenchError(
-            f"{image} and its mask {mask} differ in size: {' and '.join(sizes)}.",
+            f"{item.image} is not in Hounsfield units: nothing in it is below -100.",
+            "Give the values that become black and white, for example --option window=0,1500.",
+        )
+    images = prepared_slices(scan, options.window)
+    return [
+        Slice(name, group, images[k], labels[k], scan.spacing_mm, lungs[k])
+        for k, name in enumerate(_names(stem, len(images)))
+    ]
+
+
+def _read_scan(path: Path, series: str | None = None, *, stored: bool = False) -> Volume:
+    if path.is_dir():
+        return read_series(path, series, stored=stored)
+    return nifti.read_volume(path)
+
+
+def _on_grid(scan: Volume, path: Path) -> Volume:
+    """A mask or lungs, which must lie where the scan does."""
+    mask = _read_scan(path, stored=True)
+    _check_sizes(scan.path, path, scan.values.shape, mask.values.shape)
+    check_same_grid(scan, mask)
+    return mask
+
+
+def _lung(values: NDArray[np.generic], lung_map: Mapping[int, int] | None) -> Grey:
+    """1 inside the lungs."""
+    if lung_map is None:
+        return np.not_equal(values, 0).astype(np.uint8)
+    return np.isin(values, [value for value, lung in lung_map.items() if lung]).astype(np.uint8)
+
+
+def _names(stem: str, count: int) -> list[str]:
+    return [stem] if count == 1 else [f"{stem}-{k:04d}" for k in range(count)]
+
+
+def _shapes(pages: list[Grey]) -> tuple[Any, ...]:
+    """The size of one page, or how many of which sizes there are."""
+    return pages[0].shape if len(pages) == 1 else tuple((len(pages), *p.shape) for p in pages)
+
+
+def _check_sizes(image: Path, mask: Path, a: tuple[Any, ...], b: tuple[Any, ...]) -> None:
+    if a != b:
+        one, two = (_size(shape) for shape in (a, b))
+        raise CovbenchError(
+            f"{image} and its mask {mask} differ in size: {one} and {two}.",
             "Export the mask at the image's own size.",
         )
 
 
+def _size(shape: tuple[Any, ...]) -> str:
+    if shape and isinstance(shape[0], tuple):
+        return " or ".join(sorted({_size(page) for page in shape}))
+    return " x ".join(str(n) for n in shape)
+
+
 CARD = DatasetCard(
     name="folder",
-    title="Your own images/ and masks/: PNG, JPEG, TIFF or NIfTI",
+    title="Your own images/ and masks/: PNG, JPEG, TIFF, NIfTI or DICOM",
     tasks=("infection", "multiclass"),
     licence="yours",
     citation="yours",

@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from benchmark.datasets.cases import Case, read_cases
 from benchmark.datasets.folds import Fold, FoldList, GroupsKnown, Split, fold_list, make_folds
 from benchmark.datasets.lists import FOLDS, lists_from_json
-from benchmark.window import LUNG_WINDOW, Window, windowed
+from benchmark.window import LUNG_WINDOW, Window, Windowed, windowed
 from zoo.errors import CovbenchError
 
 Values = Literal["grey", "hu"]
@@ -86,21 +86,6 @@ class Manifest(BaseModel):
             defining["values"] = self.values
         text = json.dumps(defining, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
-
-
-class Windowed:
-    """Images in Hounsfield units that are windowed where they are read; indexed like an array."""
-
-    def __init__(self, stored: NDArray[np.int16], window: Window) -> None:
-        self._stored = stored
-        self._window = window
-        self.shape = stored.shape
-
-    def __len__(self) -> int:
-        return len(self._stored)
-
-    def __getitem__(self, key: Any) -> Grey:
-        return windowed(self._stored[key], self._window)
 
 
 class PreparedDataset:

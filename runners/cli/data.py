@@ -117,7 +117,7 @@ def verify(name: Name, as_json: options.Json = False) -> int:
 
 def _verified(dataset: PreparedDataset) -> dict[str, Any]:
     """What was verified, for JSON; `folds` is null where none can be made."""
-    from benchmark.datasets.leaks import find_leaks
+    from benchmark.datasets.leakage import find_leaks
     from benchmark.protocols import SplitRule
 
     made = dataset.manifest
@@ -155,7 +155,7 @@ _NAMED = 3  # slices of a leak that are listed
 
 def _folds(dataset: PreparedDataset) -> list[tuple[str, str]]:
     """The folds under the default rule, and the groups that they have on both sides."""
-    from benchmark.datasets.leaks import find_leaks
+    from benchmark.datasets.leakage import find_leaks
     from benchmark.protocols import SplitRule
 
     try:
@@ -195,7 +195,7 @@ def show(
         typer.Option(help="The PNG file to write; NAME.png by default.", show_default=False),
     ] = None,
 ) -> int:
-    """Write a contact sheet: slices from all over the dataset, their masks outlined."""
+    """Write a contact sheet: slices from all over the dataset, masks and lungs outlined."""
     from benchmark.datasets import contact_sheet, open_dataset
 
     path = to or Path(f"{name}.png")
