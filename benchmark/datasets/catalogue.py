@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.datasets import coronacases20, ct100, folder, phantom
+from benchmark.datasets import coronacases20, ct100, folder, fused, medseg9, mosmed, phantom
 from benchmark.datasets.prepared import MANIFEST, PreparedDataset, data_root
 from benchmark.datasets.recipes import REVISION, DatasetCard, Recipe
 from benchmark.window import LUNG_WINDOW, Window
@@ -13,7 +13,15 @@ from zoo.errors import CovbenchError, unknown
 
 RECIPES: dict[str, Recipe] = {
     recipe.card.name: recipe
-    for recipe in (phantom.RECIPE, ct100.RECIPE, coronacases20.RECIPE, folder.RECIPE)
+    for recipe in (
+        phantom.RECIPE,
+        ct100.RECIPE,
+        medseg9.RECIPE,
+        coronacases20.RECIPE,
+        fused.RECIPE,
+        mosmed.RECIPE,
+        folder.RECIPE,
+    )
 }
 _OWN = folder.CARD
 
@@ -110,9 +118,11 @@ def _card(path: Path, card: DatasetCard) -> DatasetCard:
         made = PreparedDataset(path).manifest
     except CovbenchError:
         return card
+    own = card.name != made.recipe and made.recipe in RECIPES and made.recipe != _OWN.name
     return replace(
         card,
         title=RECIPES[made.recipe].card.title if made.recipe in RECIPES else made.recipe,
+        obtain=f"{RECIPES[made.recipe].card.obtain} --as {card.name}" if own else card.obtain,
         tasks=made.tasks,
         licence=made.licence,
         citation=made.citation,

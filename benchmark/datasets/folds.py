@@ -76,12 +76,14 @@ class FoldList:
 
     `tests` are the ids that each fold is tested on; a fold trains on the ids of all the others,
     so that a slice in no list is in no fold. `groups` are the studies known to span slices, by
-    name; `areas` the foreground pixels of each slice, in the order of the slices.
+    name; `areas` the foreground pixels of each slice, in the order of the slices. `trains` says
+    what each fold trains on where that isn't all the others.
     """
 
     tests: tuple[tuple[str, ...], ...]
     groups: dict[str, tuple[str, ...]]
     areas: tuple[int, ...]
+    trains: tuple[tuple[str, ...], ...] | None = None
 
 
 @cache
@@ -291,7 +293,13 @@ def hold_out(
 def _listed(cases: Sequence[Case], shipped: FoldList) -> list[Sides]:
     """The authors' folds, as far as their slices are here."""
     index = {case.id: i for i, case in enumerate(cases)}
-    folds = [sorted(index[name] for name in test if name in index) for test in shipped.tests]
+
+    def here(names: Iterable[str]) -> list[int]:
+        return sorted(index[name] for name in names if name in index)
+
+    folds = [here(test) for test in shipped.tests]
+    if shipped.trains is not None:
+        return [(here(train), test) for train, test in zip(shipped.trains, folds, strict=True)]
     return [
         (sorted(i for other in folds if other is not test for i in other), test) for test in folds
     ]

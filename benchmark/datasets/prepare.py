@@ -16,8 +16,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from benchmark.datasets.cases import Case, write_cases
+from benchmark.datasets.cases import Case, read_cases, write_cases
 from benchmark.datasets.catalogue import RECIPES, get_recipe
+from benchmark.datasets.lists import FOLDS, find_lists, lists_as_json, match_lists
 from benchmark.datasets.prepared import (
     CASES,
     IMAGES,
@@ -46,6 +47,7 @@ def prepare_dataset(
     as_name: str | None = None,
     root: Path | None = None,
     progress: Progress | None = None,
+    lists: Path | None = None,
     **options: Any,
 ) -> PreparedDataset:
     """Make the local, verified copy of a dataset that every run reads.
@@ -55,11 +57,12 @@ def prepare_dataset(
     place whole: a crash never leaves one half-made.
 
     Args:
-        name: phantom, ct100 or folder.
+        name: A recipe's; `benchmark.datasets.catalogue.RECIPES` has them.
         source: The folder with the downloaded files; none for phantom.
         as_name: Another name to keep it under; required for folder.
         root: Where prepared datasets live; see `data_root`.
         progress: Called as progress(done, total) after each file or patient.
+        lists: A folder with lists of the folds; see `benchmark.datasets.lists`.
         **options: The recipe's options, as values or as a command line's strings.
 
     Returns:
@@ -72,11 +75,13 @@ def prepare_dataset(
     target = data_root(root) / _target_name(recipe, as_name)
     parsed = recipe.parse(options)
     found = recipe.find(source, parsed)
+    own = find_lists(lists) if lists else {}
+    files = {**found.files, **{f"lists/{label}": path for label, path in own.items()}}
     wanted: dict[str, Any] = {
         "recipe": name,
         "revision": REVISION,
         "parameters": parsed.parameters(),
-        "sources": {label: file_hash(path) for label, path in sorted(found.files.items())},
+        "sources": {label: file_hash(path) for label, path in sorted(files.items())},
     }
     if existing := _same(target, wanted):
         return existing
@@ -87,6 +92,8 @@ def prepare_dataset(
         draft.mkdir()
         try:
             counted = _write_arrays(draft, found.decode(), found.steps, progress)
+            if own:
+                counted = _with_lists(draft, own, name, counted)
             classes = _classes(
                 getattr(parsed, "label_map", {0: 0, 1: 1}), getattr(parsed, "classes", None) or {}
             )
@@ -111,6 +118,18 @@ def prepare_dataset(
             "Free some disk space, or set COVBENCH_DATA to a folder that you may write to.",
         ) from error
     return PreparedDataset(target, fresh=True)
+
+
+def _with_lists(
+    draft: Path, lists: dict[str, Path], name: str, counted: dict[str, Any]
+) -> dict[str, Any]:
+    """Write the user's folds; return the manifest's fields with them."""
+    cases, _ = read_cases((draft / CASES).read_bytes())
+    text = lists_as_json(match_lists(lists, [case.id for case in cases], name))
+    _write(draft / FOLDS, text)
+    files = {**counted["files"], FOLDS: hashlib.sha256(text).hexdigest()}
+    notes = (*counted["notes"], "The folds are the lists that were given, in place of any others.")
+    return {**counted, "files": files, "fold_list": None, "notes": notes}
 
 
 def _target_name(recipe: Recipe, as_name: str | None) -> str:
@@ -200,7 +219,7 @@ def _write_arrays(
         "groups_known": decoded.groups_known,
         "fold_list": decoded.fold_list,
         "class_pixels": dict(sorted(pixels.items())),
-        "notes": decoded.notes,
+        "notes": (*decoded.notes, *decoded.closing()),
     }
 
 

@@ -6,6 +6,7 @@ NAME/images.raw      grey values (uint8) or Hounsfield units (int16) of all slic
                      other, row by row
 NAME/masks.raw       their class labels; 255 = ignore
 NAME/lungs.raw       1 inside the lungs, where somebody outlined them
+NAME/folds.json      which slices train and test, where the user gave lists
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.datasets.cases import Case, read_cases
-from benchmark.datasets.folds import Fold, GroupsKnown, Split, fold_list, make_folds
+from benchmark.datasets.folds import Fold, FoldList, GroupsKnown, Split, fold_list, make_folds
+from benchmark.datasets.lists import FOLDS, lists_from_json
 from benchmark.window import LUNG_WINDOW, Window, Windowed, windowed
 from zoo.errors import CovbenchError
 
@@ -281,8 +283,17 @@ class PreparedDataset:
             self.foreground,
             split,
             groups_known=self.manifest.groups_known,
-            shipped=fold_list(listed) if listed else None,
+            shipped=fold_list(listed) if listed else self._own_lists(),
         )
+
+    def _own_lists(self) -> FoldList | None:
+        """The folds that the user gave lists of."""
+        if FOLDS not in self.manifest.files:
+            return None
+        try:
+            return lists_from_json((self.path / FOLDS).read_bytes())
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise damaged(self.path, f"{FOLDS} can't be read") from error
 
     def verify(self) -> None:
         """Hash every prepared file again.

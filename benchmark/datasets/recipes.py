@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -23,7 +23,8 @@ REVISION = 3
 class DatasetCard:
     """What a listing shows of a dataset.
 
-    `obtain` is the command that prepares it; `slices` and `manifest_hash` are None until it is.
+    `obtain` is the command that prepares it and `where` says what to fetch from where before;
+    `slices` and `manifest_hash` are None until it is prepared.
     """
 
     name: str
@@ -34,6 +35,7 @@ class DatasetCard:
     obtain: str
     slices: int | None = None
     manifest_hash: str | None = None
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,15 @@ class Slice:
 class Decoded:
     """All slices of a source, in order, one list per step of progress.
 
-    `fold_list` names the shipped folds that fit these slices; `notes` say what was recognised.
+    `fold_list` names the shipped folds that fit these slices; `notes` say what was recognised,
+    and `closing` what is known only when all steps are done.
     """
 
     steps: Iterator[list[Slice]]
     groups_known: GroupsKnown
     fold_list: str | None = None
     notes: tuple[str, ...] = ()
+    closing: Callable[[], Sequence[str]] = tuple
 
 
 @dataclass(frozen=True)
@@ -99,12 +103,16 @@ O_ = TypeVar("O_", bound=Options)
 
 @dataclass(frozen=True)
 class Recipe:
-    """A kind of dataset: its card, its options and what finds its files."""
+    """A kind of dataset: its card, its options and what finds its files.
+
+    `downloads` gives the addresses of its files by name, where they are stable.
+    """
 
     card: DatasetCard
     options: type[Options]
     find: Callable[[Path | None, Any], Source]
     built_in: bool = False
+    downloads: Mapping[str, str] = field(default_factory=dict)
 
     def parse(self, given: Mapping[str, Any]) -> Options:
         """The options as given, checked, with the defaults filled in.
@@ -130,6 +138,20 @@ class Recipe:
             ) from error
 
 
+LESIONS = {1: "ground-glass", 2: "consolidation", 3: "effusion"}
+"""What the labels of MedSeg's masks stand for."""
+
+
+def lesion_names(label_map: Mapping[int, int]) -> dict[int, str]:
+    """Class to name where MedSeg's labels are mapped to several classes."""
+    return {
+        label: " and ".join(
+            LESIONS.get(k, f"label {k}") for k, v in label_map.items() if v == label
+        )
+        for label in sorted(set(label_map.values()) - {0, IGNORE})
+    }
+
+
 def source_folder(source: Path | None, card: DatasetCard) -> Path:
     """The folder that a user named.
 
@@ -139,7 +161,7 @@ def source_folder(source: Path | None, card: DatasetCard) -> Path:
     if source is None:
         raise CovbenchError(
             f"The dataset {card.name} needs the folder with the files that you downloaded.",
-            f"Name it: `{card.obtain}`.",
+            " ".join(filter(None, (card.where, f"Name it: `{card.obtain}`."))),
         )
     if not source.is_dir():
         raise CovbenchError(f"{source} is no folder.", f"Name one: `{card.obtain}`.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,7 +37,11 @@ def _data(context: typer.Context) -> None:
 @app.command()
 def prepare(
     name: Annotated[
-        str, typer.Argument(help="ct100, phantom, or folder for your own images/ and masks/.")
+        str,
+        typer.Argument(
+            help="A public dataset (`covbench data list`), or folder for your own images/ and "
+            "masks/."
+        ),
     ],
     folder: Annotated[
         Path | None,
@@ -54,6 +58,19 @@ def prepare(
         list[str] | None,
         typer.Option("--option", help="key=value, such as window=-1250,250; repeatable."),
     ] = None,
+    lists: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with the folds as lists: train0.txt, val0.txt, train1.txt, ...",
+            show_default=False,
+        ),
+    ] = None,
+    download: Annotated[
+        bool,
+        typer.Option(
+            "--download", help="Fetch the files first, into FOLDER or the data folder; resumes."
+        ),
+    ] = False,
 ) -> int:
     """Make the verified local copy that every run reads; repeating it does nothing."""
     from benchmark.datasets import prepare_dataset
@@ -64,9 +81,11 @@ def prepare(
     settings = _key_values(option or [])
     get_recipe(name).parse(settings)  # before they meet the arguments of prepare_dataset
     console = options.messages()
+    if download:
+        folder = _download(name, folder or from_, console)
     with _progress(name, console) as progress:
         dataset = prepare_dataset(
-            name, folder or from_, as_name=as_name, progress=progress, **settings
+            name, folder or from_, as_name=as_name, progress=progress, lists=lists, **settings
         )
     if not dataset.fresh:
         print(f"Nothing to do: {dataset.name} is prepared in {dataset.path}.")
@@ -82,40 +101,90 @@ def prepare(
 
 
 @app.command()
-def verify(name: Name) -> int:
-    """Hash the files of a prepared dataset again, and say whether its folds leak patients."""
+def verify(name: Name, as_json: options.Json = False) -> int:
+    """Hash the files of a prepared dataset again, and look for patients on both sides of a fold."""
     from benchmark.datasets import open_dataset
 
     dataset = open_dataset(name)
     dataset.verify()
+    if as_json:
+        options.print_json([_verified(dataset)])
+        return 0
     print(f"{name} is as it was prepared: {len(dataset)} slices in {dataset.path}.")
-    for line in _leakage(dataset):
-        print(line)
+    print_fields(_folds(dataset))
     return 0
 
 
-def _leakage(dataset: PreparedDataset) -> list[str]:
-    """What is known of patients on both sides of the folds that runs use by default."""
+def _verified(dataset: PreparedDataset) -> dict[str, Any]:
+    """What was verified, for JSON; `folds` is null where none can be made."""
     from benchmark.datasets.leakage import find_leaks
-    from benchmark.protocols.schema import SplitRule
+    from benchmark.protocols import SplitRule
 
+    made = dataset.manifest
     try:
         leaks = find_leaks(dataset, SplitRule())
+        folds = [
+            {
+                "fold": fold.number,
+                "train": len(fold.train),
+                "test": len(fold.test),
+                "groups_disjoint": fold.groups_disjoint,
+                "shared": [
+                    {"group": leak.group, "train": leak.train, "test": leak.test}
+                    for leak in leaks
+                    if leak.fold == fold.number
+                ],
+            }
+            for fold in dataset.folds(SplitRule())
+        ]
+    except CovbenchError:
+        folds = None
+    return {
+        "name": dataset.name,
+        "path": str(dataset.path),
+        "slices": made.slices,
+        "groups": made.groups,
+        "groups_known": made.groups_known,
+        "manifest_hash": made.manifest_hash,
+        "folds": folds,
+    }
+
+
+_NAMED = 3  # slices of a leak that are listed
+
+
+def _folds(dataset: PreparedDataset) -> list[tuple[str, str]]:
+    """The folds under the default rule, and the groups that they have on both sides."""
+    from benchmark.datasets.leakage import find_leaks
+    from benchmark.protocols import SplitRule
+
+    try:
+        folds = dataset.folds(SplitRule())
+        leaks = find_leaks(dataset, SplitRule())
     except CovbenchError as error:
-        return [f"Its folds can't be checked: {error.problem} {error.remedy}"]
-    lines = [
-        f"Fold {leak.fold} leaks {leak.group}: it trains on {', '.join(leak.train)} and "
-        f"tests on {', '.join(leak.test)}."
-        for leak in leaks
-    ]
-    unknown = {
-        "all": ""
-        if leaks
-        else f"No fold has one of its {dataset.manifest.groups} groups on both sides.",
-        "some": "Not every slice's group is known: folds may share more.",
-        "none": "No group is known: whether folds share a patient can't be told.",
+        return [("folds", f"none by default: {error.problem} {error.remedy}")]
+    found = f"{len(leaks)} leak{'s' * (len(leaks) > 1)}" if leaks else ""
+    known = {
+        "all": "no group is on both sides",
+        "some": "no known group is on both sides; most are not known",
+        "none": "whether they share patients is not known",
     }[dataset.manifest.groups_known]
-    return [*lines, unknown] if unknown else lines
+    return [
+        ("folds", f"{len(folds)}: {found or known}"),
+        *(
+            (
+                "leak",
+                f"fold {leak.fold}: {leak.group} trains ({_ids(leak.train)}) "
+                f"and tests ({_ids(leak.test)})",
+            )
+            for leak in leaks
+        ),
+    ]
+
+
+def _ids(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 @app.command()
@@ -136,6 +205,29 @@ def show(
     return 0
 
 
+def _download(name: str, folder: Path | None, console: Console) -> Path:
+    """Fetch a dataset's files; licence and citation are shown before."""
+    from benchmark.datasets import data_root
+    from benchmark.datasets.catalogue import get_recipe
+    from benchmark.datasets.download import download
+
+    recipe = get_recipe(name)
+    if not recipe.downloads:
+        raise CovbenchError(
+            f"The dataset {name} has no address that it can be downloaded from.",
+            " ".join(filter(None, (recipe.card.where, f"Then `{recipe.card.obtain}`."))),
+        )
+    to = folder or data_root() / "downloads" / name
+    for text in (
+        f"Downloading {name} to {to}",
+        f"Licence: {recipe.card.licence}",
+        f"Cite: {recipe.card.citation}",
+    ):
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    with _progress(name, console, "Downloading", 2**20, " MiB") as progress:
+        return download(recipe.downloads, to, progress)
+
+
 def _key_values(words: list[str]) -> dict[str, Any]:
     """The options of a preparation."""
     given: dict[str, Any] = {}
@@ -150,14 +242,16 @@ def _key_values(words: list[str]) -> dict[str, Any]:
 
 
 @contextmanager
-def _progress(name: str, console: Console) -> Iterator[Callable[[int, int], None]]:
-    """What shows how far a preparation is: a bar in a terminal, now and then a line elsewhere."""
+def _progress(
+    name: str, console: Console, doing: str = "Preparing", unit: int = 1, called: str = ""
+) -> Iterator[Callable[[int, int], None]]:
+    """What shows how far a work is: a bar in a terminal, now and then a line elsewhere."""
     from rich.progress import Progress
 
     if console.is_terminal:
         with Progress(console=console, transient=True) as bar:
-            task = bar.add_task(f"Preparing {name}", total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+            task = bar.add_task(f"{doing} {name}", total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total or None)
         return
     told = time.monotonic()
 
@@ -165,7 +259,8 @@ def _progress(name: str, console: Console) -> Iterator[Callable[[int, int], None
         nonlocal told
         if time.monotonic() - told >= _SECONDS_BETWEEN_LINES:
             told = time.monotonic()
-            console.print(f"Preparing {name}: {done} of {total}", highlight=False)
+            of = f"{done // unit} of {total // unit}{called}"
+            console.print(f"{doing} {name}: {of}", highlight=False)
 
     yield tell
 
@@ -187,6 +282,7 @@ def _print_dataset(dataset: PreparedDataset) -> None:
             ("slices", len(dataset)),
             ("groups", f"{made.groups} ({known})"),
             ("share of pixels", ", ".join(shares)),
+            *_folds(dataset),
             ("licence", made.licence),
             ("cite", made.citation),
             *(("note", note) for note in made.notes),

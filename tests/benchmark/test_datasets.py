@@ -194,7 +194,10 @@ def test_the_listing_tells_what_is_prepared(pictures: Path, root: Path):
     assert [(c.name, c.slices) for c in list_datasets(root)] == [
         ("phantom", None),
         ("ct100", None),
+        ("medseg9", None),
         ("coronacases20", None),
+        ("fused", None),
+        ("mosmed", None),
         ("folder", None),
     ]
     mine = prepare_dataset("folder", pictures, as_name="mine", root=root)

@@ -151,4 +151,6 @@ def test_the_real_slices(prepared: PreparedDataset):
     for number, test in enumerate(shipped.tests, start=1):
         theirs = {key for key, row in by_id.items() if row["miniseg_crossval_fold"] == str(number)}
         assert set(test) == theirs and len(test) == len(theirs)
+    ids = [name for test in shipped.tests for name in test]
+    assert sorted(ids) == list(by_id)
     assert shipped.areas == tuple(int(row["infection_px"]) for row in rows)

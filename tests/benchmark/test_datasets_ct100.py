@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,6 +104,34 @@ def test_every_class_can_be_kept(stacks: Path):
     assert made.manifest.tasks == ("multiclass",)
     assert made.manifest.fold_list == "ct100"
     assert set(np.unique(made.mask(0))) == {0, 1, 2}
+    assert made.classes == {0: "background", 1: "ground-glass", 2: "consolidation"}
+    both = prepare_dataset(
+        "ct100", stacks, as_name="two", root=stacks.parent / "data", label_map="1:1,2:1,3:2"
+    )
+    assert both.classes[1] == "ground-glass and consolidation"
+
+
+def test_lungs_are_read_and_unlabelled_slices_are_not(stacks: Path, tmp_path: Path):
+    source = shutil.copytree(stacks, tmp_path / "stacks")
+    bare = prepare_dataset("ct100", source, root=tmp_path / "data")
+    lungs = np.zeros((100, SIDE, SIDE), np.uint8)
+    lungs[:, :, :9], lungs[:, :, 9:20] = 1, 2
+    place = np.diag([-1.0, -1, 1, 1])
+    nib.save(
+        nib.Nifti1Image(lungs.transpose(2, 1, 0), place), source / "tr_lungmasks_updated.nii.gz"
+    )
+    nib.save(nib.Nifti1Image(lungs[:10].transpose(2, 1, 0), place), source / "val_im.nii.gz")
+    made = prepare_dataset("ct100", source, root=tmp_path / "data")
+    assert made.fresh and not bare.has_lungs and made.has_lungs and len(made) == 100
+    assert made.manifest.tasks == ("infection", "lung", "hierarchical")
+    np.testing.assert_array_equal(made.lung(7), lungs[7] > 0)
+    assert made.manifest_hash == bare.manifest_hash
+    assert made.manifest.notes[-1] == "val_im has no masks and is not used."
+    check_authors_folds(made)
+    nib.save(nib.Nifti1Image(lungs[:50].transpose(2, 1, 0), place), source / "val_im.nii.gz")
+    (source / "val_im.nii.gz").rename(source / "tr_lungmasks_updated.nii.gz")
+    with pytest.raises(CovbenchError, match=r"tr_lungmasks_updated.* CT100 is 100 slices"):
+        prepare_dataset("ct100", source, root=tmp_path / "data")
 
 
 def test_effusion_beyond_the_authors_areas_is_told(tmp_path: Path):

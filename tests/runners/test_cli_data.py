@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from benchmark.datasets import open_dataset
+from benchmark.protocols import SplitRule
 from runners.cli import data as command
 from runners.cli import options, run_cli
 
@@ -124,6 +126,82 @@ def test_verify_finds_a_changed_pixel(root: Path, capsys: pytest.CaptureFixture[
     assert "masks.raw" in problem and "data prepare" in remedy
 
 
+def lists(folder: Path, **names: str) -> str:
+    """A folder with lists of the slices of the phantom made small."""
+    folder.mkdir(exist_ok=True)
+    for name, text in names.items():
+        (folder / f"{name}.txt").write_text(text.replace(" ", "\n"))
+    return str(folder)
+
+
+def test_lists_of_folds_are_taken_and_their_leaks_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = lists(
+        tmp_path / "lists",
+        train0="img/patient-01-01.png img/patient_1_2.png",
+        val0="x\\patient-02-01.png",
+        train1="patient-02-01.png patient-03-01.png",
+        val1="patient-02-02.png",
+    )
+    assert run_cli([*PREPARE, "--lists", given]) == 0
+    shown = capsys.readouterr().out
+    assert "2: 1 leak\n" in shown
+    assert "fold 2: patient-02 trains (patient-02-01) and tests (patient-02-02)" in shown
+    assert run_cli(["data", "verify", "small", "--json"]) == 0
+    (verified,) = json.loads(capsys.readouterr().out)
+    assert verified["groups_known"] == "all" and verified["slices"] == 10
+    assert [(fold["train"], fold["test"]) for fold in verified["folds"]] == [(2, 1), (2, 1)]
+    assert [fold["groups_disjoint"] for fold in verified["folds"]] == [True, False]
+    assert verified["folds"][1]["shared"] == [
+        {"group": "patient-02", "train": ["patient-02-01"], "test": ["patient-02-02"]}
+    ]
+    assert run_cli([*PREPARE, "--lists", given]) == 0
+    assert "Nothing to do" in capsys.readouterr().out
+    lists(tmp_path / "lists", val1="patient-04-02.png")
+    assert run_cli([*PREPARE, "--lists", given]) == 0
+    assert "2: no group is on both sides" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"val1": "patient-09-01.png"}, "no slice of the dataset"),
+        ({"val1": "patient-03-01.png"}, "which the same fold trains on"),
+        ({"val1": "01.png"}, "no slice"),
+        ({"val1": "patient-04-02.png patient-04-2.png"}, "names a slice twice"),
+        ({"val1": ""}, "is empty"),
+        ({"train2": "patient-04-02.png"}, "lacks val2.txt"),
+    ],
+)
+def test_lists_that_do_not_fit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, str], said: str
+) -> None:
+    whole = {
+        "train0": "patient-01-01.png",
+        "val0": "patient-02-01.png",
+        "train1": "patient-02-01.png patient-03-01.png",
+        "val1": "patient-02-02.png",
+    }
+    given = lists(tmp_path / "lists", **{**whole, **change})
+    problem, _ = two_lines(capsys, *PREPARE, "--lists", given)
+    assert said in problem
+    assert not (tmp_path / "data" / "small").exists()
+
+
+def test_a_folder_without_lists(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    problem, remedy = two_lines(capsys, *PREPARE, "--lists", str(tmp_path))
+    assert "no lists of folds" in problem and "train0.txt" in remedy
+
+
+def test_folds_that_cannot_be_made_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    few = ["data", "prepare", "phantom", "--as", "few", "--option", "size=16"]
+    assert run_cli([*few, "--option", "patients=2"]) == 0
+    assert "none by default: 5 folds can't be made of 2 groups" in capsys.readouterr().out
+    assert run_cli(["data", "verify", "few", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["folds"] is None
+
+
 def test_show_writes_a_contact_sheet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_cli(PREPARE)
     capsys.readouterr()
@@ -168,3 +246,15 @@ def test_ct100_is_prepared_with_the_published_share(capsys: pytest.CaptureFixtur
     assert run_cli(["data", "prepare", "ct100", "--from", str(source)]) == 0
     shown = capsys.readouterr().out
     assert "infection 6.943%" in shown and "partly known" in shown and "MedSeg" in shown
+    for leak in (
+        "fold 1: study-06 trains (0026, 0027) and tests (0006)",
+        "fold 2: study-41 trains (0054, 0073) and tests (0041)",
+        "fold 4: study-01 trains (0015) and tests (0001)",
+        "fold 4: study-77 trains (0077) and tests (0099)",
+    ):
+        assert leak in shown
+    folds = str(source / "COVID-19-CT100/dataList")
+    command = ["data", "prepare", "ct100", "--from", str(source), "--as", "listed"]
+    assert run_cli([*command, "--lists", folds]) == 0
+    shipped, listed = (open_dataset(name).folds(SplitRule()) for name in ("ct100", "listed"))
+    assert listed == shipped
