@@ -89,21 +89,37 @@ def grey_slices(volume: Volume, window: Window | None) -> Grey:
     Raises:
         CovbenchError: Neither holds and no window is given.
     """
+    return to_grey(volume.values, window or own_window(volume), volume.path)
+
+
+def own_window(volume: Volume, hounsfield: Window | None = None) -> Window:
+    """The stored values that become black and white, told from the values themselves.
+
+    Args:
+        volume: The volume.
+        hounsfield: The window of values that are no 8-bit grey; without it, `LUNG_WINDOW` for
+            those that reach below -100.
+
+    Returns:
+        (0, 255) where the values lie in 0..255, whatever `hounsfield` is.
+
+    Raises:
+        CovbenchError: Neither holds and no window is given.
+    """
     values = volume.values
-    if window is None:
-        low, high = values.min(), values.max()
-        whole = values.dtype.kind in "iu" or high > 1
-        if low < _HU_BELOW:
-            window = LUNG_WINDOW
-        elif low >= 0 and high <= 255 and whole:
-            window = (0.0, 255.0)
-        else:
-            raise CovbenchError(
-                f"{volume.path} stores values from {low:g} to {high:g}: neither Hounsfield "
-                "units of a chest nor 8-bit grey.",
-                "Give the values that become black and white, for example --option window=0,1500.",
-            )
-    return to_grey(values, window, volume.path)
+    low, high = values.min(), values.max()
+    whole = values.dtype.kind in "iu" or high > 1
+    if low >= 0 and high <= 255 and whole:
+        return 0.0, 255.0
+    if hounsfield is not None:
+        return hounsfield
+    if low < _HU_BELOW:
+        return LUNG_WINDOW
+    raise CovbenchError(
+        f"{volume.path} stores values from {low:g} to {high:g}: neither Hounsfield units of a "
+        "chest nor 8-bit grey.",
+        "Give the values that become black and white, for example --option window=0,1500.",
+    )
 
 
 def check_same_grid(image: Volume, mask: Volume) -> None:
