@@ -105,7 +105,8 @@ def right_and_left(lung: Bytes, middle: float) -> tuple[Bools, Bools]:
     right = np.zeros(lung.shape, dtype=np.bool_)
     for label in range(1, count):
         first, width, area = (
-            int(boxes[label, key]) for key in (cv2.CC_STAT_LEFT, cv2.CC_STAT_WIDTH, cv2.CC_STAT_AREA)
+            int(boxes[label, key])
+            for key in (cv2.CC_STAT_LEFT, cv2.CC_STAT_WIDTH, cv2.CC_STAT_AREA)
         )
         share = on_right[label] / area
         if min(share, 1 - share) >= _JOINED:

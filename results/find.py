@@ -70,11 +70,10 @@ def find_run(store: Path, word: str) -> Found:
         return _in(folder)
     if not store.is_dir():
         raise CovbenchError(
-            f"There is no folder of runs {store}.", "Name it: --from FOLDER, as `covbench run` --out."
+            f"There is no folder of runs {store}.",
+            "Name it: --from FOLDER, as `covbench run` --out.",
         )
-    records = {
-        each.spec.id: each for each in Store(store).records() if isinstance(each, RunRecord)
-    }
+    records = {each.spec.id: each for each in Store(store).records() if isinstance(each, RunRecord)}
     short = word.lower()
     is_id = re.fullmatch(rf"[0-9a-f]{{{_SHORTEST},64}}", short) is not None
     found = [

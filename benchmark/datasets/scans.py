@@ -65,9 +65,7 @@ def find_scans(path: Path, without: Path | None = None) -> list[Path]:
         raise CovbenchError(f"There is no file or folder {path}.", "Check the path after --input.")
     if path.is_file():
         if kind_of(path) is None:
-            raise CovbenchError(
-                f"{path} is no image that can be read here.", f"Give {_READABLE}."
-            )
+            raise CovbenchError(f"{path} is no image that can be read here.", f"Give {_READABLE}.")
         return [path]
     left_out = without.resolve() if without is not None else None
     found: list[Path] = []
