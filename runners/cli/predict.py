@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runners.cli import options
-from zoo.errors import CovbenchError
+from zoo.errors import CovbenchError, unknown
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from runners.predicting.outputs import Facts, Overlays, Target
 
 Tell = Callable[[int, int], object]
-_OVERLAYS = ("some", "all", "none")
+_OVERLAYS: tuple[Overlays, ...] = ("some", "all", "none")
 _SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -170,10 +170,9 @@ def _window(text: str | None) -> tuple[float, float] | None:
 
 
 def _overlays(word: str) -> Overlays:
-    from zoo.errors import unknown
-
-    if word == "some" or word == "all" or word == "none":
-        return word
+    for known in _OVERLAYS:
+        if word == known:
+            return known
     raise unknown("choice of --overlays", word, _OVERLAYS, ", ".join(_OVERLAYS))
 
 

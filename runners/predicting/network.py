@@ -144,15 +144,15 @@ class Chain:
         Raises:
             CovbenchError: The networks were trained in two different ones.
         """
-        known = dict.fromkeys(each.window for each in self.predictors)
-        known.pop(None, None)
+        windows = [each.window for each in self.predictors]
+        known = list(dict.fromkeys(window for window in windows if window is not None))
         if len(known) > 1:
-            (a, b), (c, d) = known
+            words = " and ".join(f"{low:g},{high:g}" for low, high in known)
             raise CovbenchError(
-                f"The two networks were trained in different windows: {a:g},{b:g} and {c:g},{d:g}.",
+                f"The two networks were trained in different windows: {words}.",
                 "Choose a lung run on the same data, or give one --window for both.",
             )
-        return next(iter(known), None)
+        return known[0] if known else None
 
     @property
     def only_lungs(self) -> bool:
@@ -306,7 +306,7 @@ def _lung_run(run: Found) -> Found:
 
 def _inside(run: Found) -> Callable[[Bytes, Bytes], Bytes]:
     """How a hierarchical run's lungs mask the image."""
-    from benchmark.datasets.inside import inside
+    from benchmark.datasets.inside import inside  # type: ignore[import-untyped]
 
     cascade: Any = getattr(run.record.spec, "cascade", None)
     if cascade is None or cascade.lungs == "truth":
