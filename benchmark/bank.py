@@ -16,7 +16,7 @@ from benchmark.protocols import Protocol
 from zoo.errors import CovbenchError
 
 if TYPE_CHECKING:
-    from benchmark.datasets.prepared import PreparedDataset
+    from benchmark.datasets.prepared import PreparedDataset, Windowed
 
 # torchvision's statistics of ImageNet in red, green and blue, for values in 0..1.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -33,7 +33,7 @@ class ImageBank:
     needed. Both give the same batches. Rows are numbered from 0 in the order of `rows`.
 
     Args:
-        images: (N, S, S) uint8, may be a memory map.
+        images: (N, S, S) uint8, may be a memory map, or what windows one as it is read.
         masks: (N, S, S) uint8 class labels, 255 = ignore; may be a memory map.
         rows: Which of the N belong to the bank; None takes all.
         device: Where batches are wanted.
@@ -44,7 +44,7 @@ class ImageBank:
 
     def __init__(
         self,
-        images: np.ndarray,
+        images: np.ndarray | Windowed,
         masks: np.ndarray,
         rows: Rows | None = None,
         *,

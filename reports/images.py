@@ -97,7 +97,7 @@ def open_pixels(subject: Subject) -> Pixels | str:
     if protocol is None:
         return "The protocol is of another covbench version."
     try:
-        dataset = open_dataset(spec.dataset)
+        dataset = open_dataset(spec.dataset, window=protocol.input.window)
     except CovbenchError as error:
         return f"{error.problem} {error.remedy}"
     if dataset.manifest_hash != spec.data_hash:

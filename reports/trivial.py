@@ -38,7 +38,7 @@ def trivial_frames(comparison: Comparison, target: str) -> tuple[Frames, list[st
     if protocol is None:
         return {}, ["Trivial predictors are left out: the protocol is of another covbench version."]
     try:
-        dataset = open_dataset(spec.dataset)
+        dataset = open_dataset(spec.dataset, window=protocol.input.window)
         if dataset.manifest_hash != spec.data_hash:
             return {}, [f"Trivial predictors are left out: {spec.dataset} here holds other data."]
         folds = {(fold.number, fold.hash): fold for fold in dataset.folds(protocol.split)}

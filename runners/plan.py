@@ -92,7 +92,7 @@ def make_plan(
     weights_hash = sha256_file(weights) if weights else None
     jobs: dict[str, Job] = {}
     for name in datasets:
-        dataset = open_dataset(name, resources.data)
+        dataset = open_dataset(name, resources.data, window=protocol.input.window)
         if _TASK not in dataset.manifest.tasks:
             raise CovbenchError(
                 f"{name} has classes for {', '.join(dataset.manifest.tasks)}, not for {_TASK}.",

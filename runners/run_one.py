@@ -60,7 +60,7 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
     for plugin in job.plugins:
         load(plugin)
     card = get_card(spec.model)
-    dataset = open_dataset(spec.dataset, job.data)
+    dataset = open_dataset(spec.dataset, job.data, window=protocol.input.window)
     fold = _fold(dataset, job)
     _refuse_changes(job, dataset, fold, source_hash(card))
 

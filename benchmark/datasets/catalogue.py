@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmark.datasets import ct100, folder, phantom
 from benchmark.datasets.prepared import MANIFEST, PreparedDataset, data_root
 from benchmark.datasets.recipes import REVISION, DatasetCard, Recipe
+from benchmark.window import LUNG_WINDOW, Window
 from zoo.errors import CovbenchError, unknown
 
 RECIPES: dict[str, Recipe] = {
@@ -43,7 +44,11 @@ def list_datasets(root: Path | None = None) -> list[DatasetCard]:
 
 
 def open_dataset(
-    name: str, root: Path | None = None, *, task: str = "infection"
+    name: str,
+    root: Path | None = None,
+    *,
+    task: str = "infection",
+    window: Window = LUNG_WINDOW,
 ) -> PreparedDataset:
     """Open a prepared dataset; a built-in one is prepared now if it isn't yet.
 
@@ -51,10 +56,11 @@ def open_dataset(
         name: Its name.
         root: Where prepared datasets live; see `data_root`.
         task: What its masks are to be the truth of; one of `TASKS`.
+        window: The Hounsfield units that are shown black and white: a protocol's `input.window`.
 
     Raises:
         CovbenchError: Nobody knows the name, or it isn't prepared, or its copy is damaged, or it
-            has no lungs for their task.
+            has no lungs for their task, or it is 8-bit and another window is asked for.
     """
     from benchmark.datasets.prepare import prepare_dataset  # which needs the recipes above
 
@@ -73,13 +79,14 @@ def open_dataset(
         opened = PreparedDataset(where / name)
         if built_in and opened.manifest.revision != REVISION:
             opened = prepare_dataset(name, root=root, **opened.manifest.parameters)
-        return opened if task == opened.task else opened.of_task(task)
+        return PreparedDataset(opened.path, fresh=opened.fresh, task=task, window=window)
     if not built_in:
         raise CovbenchError(
             f"The dataset {name} is not prepared in {where}.",
             f"Download it, then run `{RECIPES[name].card.obtain}`.",
         )
-    return prepare_dataset(name, root=root).of_task(task)
+    made = prepare_dataset(name, root=root)
+    return PreparedDataset(made.path, fresh=made.fresh, task=task, window=window)
 
 
 def verify_dataset(name: str, root: Path | None = None) -> None:

@@ -1,15 +1,9 @@
-"""Read NIfTI: a volume as axial slices that display as radiologists expect.
-
-Whatever order a file stores its voxels in, the slices that come back run from the feet to the
-head, their rows from front to back and their columns from the patient's right to the left (the
-patient's right is at the left edge). The spacing is in millimetres.
-"""
+"""Read NIfTI: a volume as axial slices that display as radiologists expect (see `volume`)."""
 
 from __future__ import annotations
 
 import math
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,32 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.datasets import limits
-from benchmark.datasets.readers import Grey, Window, check_finite, to_grey
+from benchmark.datasets.readers import check_finite
+from benchmark.datasets.volume import Volume, check_same_grid, grey_slices, turned
 from zoo.errors import CovbenchError
 
-SUFFIXES = (".nii", ".nii.gz")
-LUNG_WINDOW: Window = (-1250.0, 250.0)
-"""Hounsfield units shown black and white by default: level -500, width 1500."""
+__all__ = ["SUFFIXES", "Volume", "check_same_grid", "grey_slices", "is_volume", "read_volume"]
 
-_HU_BELOW = -100  # air, lung and fat lie lower; no 8-bit grey does
+SUFFIXES = (".nii", ".nii.gz")
 _MILLIMETRES = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # by the header's code of a unit
 _AGAIN = "Download or export the file again."
-
-
-@dataclass(frozen=True)
-class Volume:
-    """Axial slices (N, H, W) of one file, and how they lie in space.
-
-    `spacing_mm` is the distance of rows and of columns, None where the header's is no length;
-    `axes` the directions that the stored axes point to; `affine` (4, 4) maps column, row and
-    slice to the header's own coordinates (right, front, up).
-    """
-
-    path: Path
-    values: NDArray[np.generic]
-    spacing_mm: tuple[float, float] | None
-    axes: str
-    affine: NDArray[np.float64]
 
 
 def read_volume(path: Path, *, stored_order: bool = False) -> Volume:
@@ -68,7 +45,8 @@ def read_volume(path: Path, *, stored_order: bool = False) -> Volume:
     _check_size(path, image, shape)
     values = _load(path, image).reshape(shape)
     check_finite(values, path)
-    return _turned(path, image, values, stored_order)
+    unit = _MILLIMETRES.get(int(image.header["xyzt_units"]) & 7, math.nan)
+    return turned(path, values, image.affine, unit_mm=unit, stored_order=stored_order)
 
 
 def is_volume(path: Path) -> bool:
@@ -78,62 +56,6 @@ def is_volume(path: Path) -> bool:
         CovbenchError: The file is damaged.
     """
     return _shape(_open(path))[2:] != (1,)
-
-
-def grey_slices(volume: Volume, window: Window | None) -> Grey:
-    """The slices as 8-bit grey.
-
-    Without a window, a volume whose values reach below -100 is taken for Hounsfield units and
-    shown in `LUNG_WINDOW`; one whose values lie in 0..255 counts as windowed already.
-
-    Raises:
-        CovbenchError: Neither holds and no window is given.
-    """
-    return to_grey(volume.values, window or own_window(volume), volume.path)
-
-
-def own_window(volume: Volume, hounsfield: Window | None = None) -> Window:
-    """The stored values that become black and white, told from the values themselves.
-
-    Args:
-        volume: The volume.
-        hounsfield: The window of values that are no 8-bit grey; without it, `LUNG_WINDOW` for
-            those that reach below -100.
-
-    Returns:
-        (0, 255) where the values lie in 0..255, whatever `hounsfield` is.
-
-    Raises:
-        CovbenchError: Neither holds and no window is given.
-    """
-    values = volume.values
-    low, high = values.min(), values.max()
-    whole = values.dtype.kind in "iu" or high > 1
-    if low >= 0 and high <= 255 and whole:
-        return 0.0, 255.0
-    if hounsfield is not None:
-        return hounsfield
-    if low < _HU_BELOW:
-        return LUNG_WINDOW
-    raise CovbenchError(
-        f"{volume.path} stores values from {low:g} to {high:g}: neither Hounsfield units of a "
-        "chest nor 8-bit grey.",
-        "Give the values that become black and white, for example --option window=0,1500.",
-    )
-
-
-def check_same_grid(image: Volume, mask: Volume) -> None:
-    """Refuse an image and a mask whose headers place them differently in space.
-
-    Raises:
-        CovbenchError: Voxel sizes, directions or origins differ by more than rounding.
-    """
-    if not np.allclose(image.affine, mask.affine, rtol=1e-3, atol=0.02):
-        raise CovbenchError(
-            f"{image.path} and {mask.path} have headers that place their voxels differently.",
-            "Resample the mask to the image, or copy the image's header where the voxels "
-            "already correspond.",
-        )
 
 
 def _open(path: Path) -> Any:
@@ -199,42 +121,6 @@ def _load(path: Path, image: Any) -> NDArray[np.generic]:
         return np.asarray(image.dataobj, dtype=np.float32)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise _damaged(path, error) from error
-
-
-def _turned(path: Path, image: Any, values: NDArray[np.generic], stored_order: bool) -> Volume:
-    from nibabel import orientations as ornt
-    from nibabel.affines import voxel_sizes
-
-    if not np.isfinite(image.affine).all():
-        raise CovbenchError(f"{path} has an orientation with NaN or infinite entries.", _AGAIN)
-    stored = ornt.io_orientation(image.affine)
-    if np.isnan(stored).any():
-        raise CovbenchError(
-            f"{path} has an orientation without a direction for every axis.",
-            "Set a valid sform or qform in its header.",
-        )
-    turn = ornt.ornt_transform(stored, ornt.axcodes2ornt(("L", "P", "S")))
-    if stored_order:
-        # A stack of unrelated slices has no up or down; its header may even lay it on its side.
-        turn = turn if turn[2, 0] == 2 else np.array([[0, 1], [1, 1], [2, 1]], dtype=float)
-        turn[2, 1] = 1
-    slices = ornt.apply_orientation(values, turn).transpose(2, 1, 0)
-    if min(slices.shape[1:]) == 1 < max(slices.shape[1:]):
-        raise CovbenchError(
-            f"{path} is a single slice that is not axial by its header.",
-            "Export axial slices, or mend the header's orientation.",
-        )
-    affine = image.affine @ ornt.inv_ornt_aff(turn, values.shape)
-    unit = _MILLIMETRES.get(int(image.header["xyzt_units"]) & 7, math.nan)
-    column_mm, row_mm = (float(size) * unit for size in voxel_sizes(affine)[:2])
-    known = math.isfinite(row_mm * column_mm) and min(row_mm, column_mm) > 0
-    return Volume(
-        path=path,
-        values=slices,
-        spacing_mm=(row_mm, column_mm) if known else None,
-        axes="".join(ornt.aff2axcodes(image.affine)),
-        affine=affine,
-    )
 
 
 def _damaged(path: Path, error: Exception) -> CovbenchError:

@@ -75,7 +75,7 @@ def prepare_dataset(
     wanted: dict[str, Any] = {
         "recipe": name,
         "revision": REVISION,
-        "parameters": parsed.model_dump(mode="json"),
+        "parameters": parsed.parameters(),
         "sources": {label: file_hash(path) for label, path in sorted(found.files.items())},
     }
     if existing := _same(target, wanted):
@@ -87,7 +87,9 @@ def prepare_dataset(
         draft.mkdir()
         try:
             counted = _write_arrays(draft, found.decode(), found.steps, progress)
-            classes = _classes(getattr(parsed, "label_map", {0: 0, 1: 1}))
+            classes = _classes(
+                getattr(parsed, "label_map", {0: 0, 1: 1}), getattr(parsed, "classes", None) or {}
+            )
             manifest = Manifest(
                 name=target.name,
                 **wanted,
@@ -151,6 +153,7 @@ def _write_arrays(
     foreground: list[int] = []
     seen: set[str] = set()
     pixels: Counter[int] = Counter()
+    kind: np.dtype[Any] = np.dtype(np.uint8)
     with ExitStack() as stack:
         planes: dict[str, _Plane] = {}
         for done, step in enumerate(decoded.steps, start=1):
@@ -160,11 +163,19 @@ def _write_arrays(
                 if item.lung is not None:
                     arrays[LUNGS] = item.lung
                 if not cases:
+                    kind = item.image.dtype
                     planes = {name: stack.enter_context(_Plane(draft / name)) for name in arrays}
                 if arrays.keys() != planes.keys():
                     raise CovbenchError(
                         f"Some slices have a lung mask and {item.id} differs from them.",
                         "Give every image its lung mask, or leave all of them out.",
+                    )
+                if item.image.dtype != kind:
+                    raise CovbenchError(
+                        f"Some images are in Hounsfield units and others are 8-bit grey: "
+                        f"{item.id} differs from those before it.",
+                        "Prepare the two kinds under two names, or bring them all to 8-bit grey "
+                        "with --option window=-1250,250 where the dataset takes it.",
                     )
                 for name, array in arrays.items():
                     planes[name].write(array.tobytes())
@@ -183,6 +194,7 @@ def _write_arrays(
     files = {name: plane.sha.hexdigest() for name, plane in planes.items()}
     return {
         "files": {**files, CASES: hashlib.sha256(table).hexdigest()},
+        "values": "hu" if kind == np.int16 else "grey",
         "slices": len(cases),
         "groups": len({case.group for case in cases}),
         "groups_known": decoded.groups_known,
@@ -212,12 +224,12 @@ class _Plane:
             os.fsync(file.fileno())
 
 
-def _classes(label_map: Mapping[int, int]) -> dict[int, str]:
-    """Names of the classes that a label map can give."""
+def _classes(label_map: Mapping[int, int], names: Mapping[int, str]) -> dict[int, str]:
+    """Names of the classes that a label map can give, as a user calls them or by number."""
     count = len(set(label_map.values()) - {IGNORE})
     if count == 2:
         return {0: "background", 1: "infection"}
-    return {0: "background", **{k: f"class-{k}" for k in range(1, count)}}
+    return {0: "background", **{k: names.get(k, f"class-{k}") for k in range(1, count)}}
 
 
 def _checked(item: Slice, seen: set[str]) -> tuple[Case, dict[int, int]]:
@@ -229,6 +241,12 @@ def _checked(item: Slice, seen: set[str]) -> tuple[Case, dict[int, int]]:
         )
     seen.add(item.id)
     height, width = item.image.shape
+    if item.lung is not None and item.lung.shape != item.image.shape:
+        raise CovbenchError(
+            f"The image {item.id} and its lung mask differ in size: {height} x {width} and "
+            f"{item.lung.shape[0]} x {item.lung.shape[1]}.",
+            "Export the lung mask at the image's own size.",
+        )
     counts = np.bincount(item.mask.ravel(), minlength=256)
     labels = {int(k): int(counts[k]) for k in np.flatnonzero(counts)}
     return Case(item.id, item.group, height, width, item.spacing_mm, item.source), labels

@@ -1,8 +1,9 @@
-"""A prepared dataset on disk, opened for reading: flat uint8 files, a table and a manifest.
+"""A prepared dataset on disk, opened for reading: flat files of pixels, a table and a manifest.
 
 NAME/manifest.json   what it is, where it came from, and the SHA-256 of everything
 NAME/cases.csv       one line per slice
-NAME/images.raw      grey values of all slices, one after the other, row by row
+NAME/images.raw      grey values (uint8) or Hounsfield units (int16) of all slices, one after the
+                     other, row by row
 NAME/masks.raw       their class labels; 255 = ignore
 NAME/lungs.raw       1 inside the lungs, where somebody outlined them
 """
@@ -23,8 +24,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.datasets.cases import Case, read_cases
 from benchmark.datasets.folds import Fold, GroupsKnown, Split, fold_list, make_folds
+from benchmark.window import LUNG_WINDOW, Window, windowed
 from zoo.errors import CovbenchError
 
+Values = Literal["grey", "hu"]
 Grey = NDArray[np.uint8]
 
 MANIFEST, CASES = "manifest.json", "cases.csv"
@@ -38,7 +41,8 @@ class Manifest(BaseModel):
     """What a prepared dataset is.
 
     `sources` gives the SHA-256 of every source file by its name within the source folder;
-    `files` that of the prepared files; `class_pixels` counts the pixels of each label.
+    `files` that of the prepared files; `class_pixels` counts the pixels of each label. `values`
+    says what images.raw holds: 8-bit grey, or 16-bit Hounsfield units.
     `manifest_hash` is the identity of the data: see `identity`.
     """
 
@@ -51,6 +55,7 @@ class Manifest(BaseModel):
     parameters: dict[str, Any]
     sources: dict[str, str]
     files: dict[str, str]
+    values: Values = "grey"
     slices: int
     groups: int
     groups_known: GroupsKnown
@@ -67,16 +72,33 @@ class Manifest(BaseModel):
         """SHA-256 over what defines the data, as canonical JSON.
 
         That is the prepared files (pixels, labels, ids, groups, sizes, spacing), the parameters,
-        the classes and the folds: no name, path or time. The lungs are not part of it, so that a
-        run on the infection is the same run whether or not they were outlined; see
-        `PreparedDataset.data_hash`.
+        the classes, the folds and, other than grey, the kind of values: no name, path or time.
+        The lungs are not part of it, so that a run on the infection is the same run whether or
+        not they were outlined; see `PreparedDataset.data_hash`.
         """
         keys = ("schema", "parameters", "files", "groups_known", "fold_list", "classes")
         whole = self.model_dump(mode="json", by_alias=True)
         defining = {key: whole[key] for key in keys}
         defining["files"] = {name: sha for name, sha in self.files.items() if name != LUNGS}
+        if self.values != "grey":
+            defining["values"] = self.values
         text = json.dumps(defining, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Windowed:
+    """Images in Hounsfield units that are windowed where they are read; indexed like an array."""
+
+    def __init__(self, stored: NDArray[np.int16], window: Window) -> None:
+        self._stored = stored
+        self._window = window
+        self.shape = stored.shape
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    def __getitem__(self, key: Any) -> Grey:
+        return windowed(self._stored[key], self._window)
 
 
 class PreparedDataset:
@@ -90,22 +112,33 @@ class PreparedDataset:
         foreground: Pixels of each slice that are neither background nor ignored.
         fresh: Whether `prepare_dataset` has just made it, rather than found it as it should be.
         task: One of `TASKS`: what `mask` is the truth of.
+        window: The Hounsfield units that `image` shows black and white.
     """
 
-    def __init__(self, path: Path, *, fresh: bool = False, task: str = "infection") -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        fresh: bool = False,
+        task: str = "infection",
+        window: Window = LUNG_WINDOW,
+    ) -> None:
         """Open the dataset in a folder.
 
         Args:
             path: The folder.
             fresh: See the attribute.
             task: See the attribute.
+            window: See the attribute.
 
         Raises:
-            CovbenchError: The folder holds no whole prepared dataset, or no lungs for their task.
+            CovbenchError: The folder holds no whole prepared dataset, no lungs for their task, or
+                8-bit grey where another window than the default is asked for.
         """
         self.path = path
         self.fresh = fresh
         self.task = task
+        self.window = window
         try:
             text = (path / MANIFEST).read_text(encoding="utf-8")
             self.manifest = Manifest.model_validate_json(text)
@@ -123,13 +156,22 @@ class PreparedDataset:
                 f"Nobody outlined the lungs in the dataset {self.name}.",
                 "Choose another --task, or prepare it with lung masks (docs/datasets.md).",
             )
-        for file in (IMAGES, MASKS, *([LUNGS] if self.has_lungs else [])):
+        if window != LUNG_WINDOW and self.manifest.values == "grey":
+            raise CovbenchError(
+                f"input.window = {list(window)} can't be applied to {self.name}: it holds 8-bit "
+                "grey, windowed before or while it was prepared.",
+                "Leave input.window at its default, or prepare the scans in Hounsfield units "
+                "without the option window.",
+            )
+        dtype = np.dtype(np.int16 if self.manifest.values == "hu" else np.uint8)
+        bytes_of = {IMAGES: dtype.itemsize, MASKS: 1, **({LUNGS: 1} if self.has_lungs else {})}
+        for file, each in bytes_of.items():
             whole = path / file
-            if not whole.is_file() or whole.stat().st_size != self._starts[-1]:
+            if not whole.is_file() or whole.stat().st_size != each * self._starts[-1]:
                 raise damaged(path, f"{file} is missing or has the wrong length")
         if self.manifest.manifest_hash != self.manifest.identity():
             raise damaged(path, f"{MANIFEST} does not match its own hash")
-        self._images: Grey = np.memmap(path / IMAGES, dtype=np.uint8, mode="r")
+        self._images: NDArray[Any] = np.memmap(path / IMAGES, dtype=dtype, mode="r")
         self._lungs: Grey | None = None
         if self.has_lungs:
             self._lungs = np.memmap(path / LUNGS, dtype=np.uint8, mode="r")
@@ -158,7 +200,12 @@ class PreparedDataset:
         return len(self.cases)
 
     def image(self, i: int) -> Grey:
-        """Grey values of slice i, (H, W) uint8: a view of the memory map."""
+        """Grey values of slice i, (H, W) uint8: a view of the memory map, or windowed from it."""
+        stored = self.stored(i)
+        return windowed(stored, self.window) if self.manifest.values == "hu" else stored
+
+    def stored(self, i: int) -> NDArray[Any]:
+        """What is kept of slice i, (H, W): uint8 grey, or int16 Hounsfield units; a view."""
         return self._view(self._images, i)
 
     def mask(self, i: int) -> Grey:
@@ -178,7 +225,7 @@ class PreparedDataset:
             )
         return self._view(self._lungs, i)
 
-    def _view(self, flat: Grey, i: int) -> Grey:
+    def _view(self, flat: NDArray[Any], i: int) -> NDArray[Any]:
         case = self.cases[i]
         start = self._starts[range(len(self.cases))[i]]
         return flat[start : start + case.height * case.width].reshape(case.height, case.width)
@@ -189,27 +236,30 @@ class PreparedDataset:
         Raises:
             CovbenchError: It has no lungs for their task.
         """
-        return PreparedDataset(self.path, fresh=self.fresh, task=task)
+        return PreparedDataset(self.path, fresh=self.fresh, task=task, window=self.window)
 
     def uniform_size(self) -> tuple[int, int] | None:
         """Height and width where all slices share them, else None."""
         sizes = {(case.height, case.width) for case in self.cases}
         return sizes.pop() if len(sizes) == 1 else None
 
-    def at_size(self, size: int) -> tuple[Grey, Grey]:
+    def at_size(self, size: int) -> tuple[Grey | Windowed, Grey]:
         """All slices stretched to squares: images and masks, each (N, size, size) uint8.
 
-        Images are area-averaged where they shrink and linear where they grow, masks take the
-        nearest label. Where every slice has that size already, both are read-only views.
+        Images are area-averaged where they shrink and linear where they grow, after windowing;
+        masks take the nearest label. Where every slice has that size already, both are read-only
+        views, and Hounsfield units are windowed where they are read.
         """
         if self.uniform_size() == (size, size):
             shape = (len(self.cases), size, size)
-            return self._images.reshape(shape), self._masks.reshape(shape)
-        images = np.empty((len(self.cases), size, size), dtype=np.uint8)
-        masks = np.empty_like(images)
+            images: Grey | Windowed = self._images.reshape(shape)
+            if self.manifest.values == "hu":
+                images = Windowed(self._images.reshape(shape), self.window)
+            return images, self._masks.reshape(shape)
+        stretched = np.empty((2, len(self.cases), size, size), dtype=np.uint8)
         for i in range(len(self.cases)):
-            images[i], masks[i] = self.stretched(i, size)
-        return images, masks
+            stretched[0, i], stretched[1, i] = self.stretched(i, size)
+        return stretched[0], stretched[1]
 
     def stretched(self, i: int, size: int) -> tuple[Grey, Grey]:
         """Slice i as it is in `at_size`: image and mask, each (size, size) uint8."""

@@ -19,12 +19,12 @@ from PIL import Image
 
 from benchmark.datasets import limits
 from benchmark.labels import IGNORE
+from benchmark.window import Window
 from zoo.errors import CovbenchError
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 Grey = NDArray[np.uint8]
-Window = tuple[float, float]
 
 # What Pillow's decoders have been seen to raise on damaged files.
 _BROKEN = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from benchmark.datasets.folds import GroupsKnown
 from benchmark.labels import IGNORE
 from zoo.errors import CovbenchError, unknown
 
-REVISION = 2
+REVISION = 3
 """Raised by hand when the same source files would be decoded to other pixels."""
 
 
@@ -40,13 +40,14 @@ class DatasetCard:
 class Slice:
     """One decoded slice on its way into the prepared copy; its arrays are (H, W) uint8.
 
+    An `image` of int16 holds Hounsfield units, and then every image of the dataset does.
     `lung` is 1 inside the lungs, left and right alike, and None where nobody outlined them: then
     no slice of the dataset has it. `source` names the collection, where a dataset has several.
     """
 
     id: str
     group: str
-    image: NDArray[np.uint8]
+    image: NDArray[np.uint8] | NDArray[np.int16]
     mask: NDArray[np.uint8]
     spacing_mm: tuple[float, float] | None = None
     lung: NDArray[np.uint8] | None = None
@@ -76,9 +77,21 @@ class Source:
 
 
 class Options(BaseModel):
-    """What a user may choose when preparing a dataset."""
+    """What a user may choose when preparing a dataset.
+
+    `later` names the options that came after a first version: at its default, each is left out of
+    the manifest, so that what was prepared before keeps its identity.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    def parameters(self) -> dict[str, Any]:
+        """The options as a manifest keeps them, as plain JSON values."""
+        fields = type(self).model_fields
+        idle = {name for name in self.later if getattr(self, name) == fields[name].default}
+        return self.model_dump(mode="json", exclude=idle)
 
 
 O_ = TypeVar("O_", bound=Options)

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.datasets import limits, nifti
-from benchmark.datasets.readers import PICTURE_SUFFIXES, Grey, Window, read_image
+from benchmark.datasets.readers import PICTURE_SUFFIXES, Grey, read_image
+from benchmark.datasets.volume import Volume, grey_slices, own_window
+from benchmark.window import LUNG_WINDOW, Window
 from zoo.errors import CovbenchError
 
 Kind = Literal["picture", "nifti", "dicom"]
@@ -119,27 +121,28 @@ def mask_suffix(path: Path) -> str:
     return ".tif" if name.endswith(_TIFF) else ".png"
 
 
-def read_scan(path: Path, window: Window | None = None) -> Scan:
+def read_scan(path: Path, hounsfield: Window = LUNG_WINDOW, given: Window | None = None) -> Scan:
     """Read an image.
 
     Args:
         path: A file or folder that `find_scans` gave.
-        window: Stored values that become black and white, where they are no 8-bit grey already;
-            by default the lung window for Hounsfield units.
+        hounsfield: The Hounsfield units that become black and white.
+        given: The stored values that do so instead, whatever they are; images of 0..255 are taken
+            as they are all the same.
 
     Raises:
         CovbenchError: It can't be read, or holds values that nothing says the grey of.
     """
     kind = kind_of(path)
     if kind == "picture":
-        return _picture(path, window)
+        return _picture(path, given)
     volume = _series(path) if kind == "dicom" else nifti.read_volume(path)
-    chosen = nifti.own_window(volume, window)
+    window = own_window(volume, given or hounsfield, given)
     return Scan(
         path=path,
         kind="dicom" if kind == "dicom" else "nifti",
-        grey=nifti.grey_slices(volume, chosen),
-        window=chosen,
+        grey=grey_slices(volume, window),
+        window=window,
         voxel_ml=_voxel_ml(volume),
         affine=volume.affine,
     )
@@ -194,14 +197,9 @@ def _picture(path: Path, window: Window | None) -> Scan:
     return Scan(path=path, kind="picture", grey=grey[None], window=window)
 
 
-def _series(folder: Path) -> nifti.Volume:
-    try:
-        from benchmark.datasets.dicom import read_series
-    except ImportError:
-        raise CovbenchError(
-            f"{folder} holds DICOM files, which can't be read here.",
-            "Convert the series to NIfTI, for example with dcm2niix.",
-        ) from None
+def _series(folder: Path) -> Volume:
+    from benchmark.datasets.dicom import read_series
+
     return read_series(folder)
 
 
@@ -218,7 +216,7 @@ def _is_dicom(path: Path) -> bool:
         return False
 
 
-def _voxel_ml(volume: nifti.Volume) -> float | None:
+def _voxel_ml(volume: Volume) -> float | None:
     if volume.spacing_mm is None:
         return None
     axes = volume.affine[:3, :3]

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from benchmark.window import LUNG_WINDOW
 from zoo.errors import CovbenchError
 
 
@@ -30,7 +31,12 @@ Factor = Annotated[float, Field(ge=0.1, le=10)]
 Pixels = Annotated[int, Field(ge=0, le=2048)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Side = Annotated[int, Field(ge=16, le=4096)]
+Unit = Annotated[float, Field(ge=-32768, le=32767)]
 Floats = Annotated[tuple[Factor, ...], BeforeValidator(as_tuple)]
+
+_LATER = frozenset({"input.window"})
+"""Fields that came after the first runs: at its default, each is left out of `canonical`, so that
+the runs from before it keep their ids."""
 
 
 class Section(BaseModel):
@@ -46,13 +52,22 @@ class InputRule(Section):
     training fold's mean and standard deviation, "imagenet" ImageNet's per channel, "unit" only
     divides by 255. `statistics` says how the fold's are taken: "pooled" over all pixels, or
     "per-image-average", the average over images of each image's own. `outputs`: "softmax" over
-    the classes, or "sigmoid" with one logit for the foreground.
+    the classes, or "sigmoid" with one logit for the foreground. `window`: the Hounsfield units
+    that become black and white; it needs data that were prepared in Hounsfield units.
     """
 
     size: Side = 512
     normalise: Literal["fold", "imagenet", "unit"] = "fold"
     statistics: Literal["pooled", "per-image-average"] = "pooled"
     outputs: Literal["softmax", "sigmoid"] = "softmax"
+    window: Annotated[tuple[Unit, Unit], BeforeValidator(as_tuple)] = LUNG_WINDOW
+
+    @field_validator("window")
+    @classmethod
+    def _ascending(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] >= value[1]:
+            raise ValueError("two Hounsfield units, the lower one first")
+        return value
 
 
 class AugmentRule(Section):
@@ -234,17 +249,27 @@ class Protocol(Section):
         """Everything that changes a number, defaults filled in, as plain JSON values.
 
         Left out: names and descriptions, what is kept and how often it is saved, which folds and
-        seeds are run (a run has one of each, named beside the protocol), and every field that
-        another one makes idle, such as `augment.zoom` in mode "sizes".
+        seeds are run (a run has one of each, named beside the protocol), every field that another
+        one makes idle, such as `augment.zoom` in mode "sizes", and what `_LATER` says.
 
         Returns:
             Section name to {field: value}; tuples are lists.
         """
         data = self.model_dump(mode="json", exclude={"name", "description"})
-        for key in self._idle():
+        for key in self._idle() | self._unchanged():
             section, field = key.split(".")
             del data[section][field]
         return data
+
+    def _unchanged(self) -> set[str]:
+        """The keys of `_LATER` that are at their defaults."""
+        pairs = {key: key.split(".") for key in _LATER}
+        return {
+            key
+            for key, (section, field) in pairs.items()
+            if getattr(getattr(self, section), field)
+            == type(getattr(self, section)).model_fields[field].default
+        }
 
     def _idle(self) -> set[str]:
         """The keys that change no number of a run under this protocol."""

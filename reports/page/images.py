@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.datasets import open_dataset
 from benchmark.labels import IGNORE
+from benchmark.window import LUNG_WINDOW
 from reports.comparison import Comparison, Entry
 from reports.figures.drawing import PALETTE
 from results.cases import Cases
@@ -69,9 +70,10 @@ class Pictures:
 
 def pictures_of(comparison: Comparison) -> Pictures:
     """The images of a comparison, where the data here are those of its records."""
-    spec = comparison.spec
+    spec, protocol = comparison.spec, comparison.protocol
+    window = protocol.input.window if protocol else LUNG_WINDOW
     try:
-        dataset = open_dataset(spec.dataset)
+        dataset = open_dataset(spec.dataset, window=window)
     except CovbenchError as error:
         return Pictures(None, f"There are no images: {error.problem}")
     if dataset.manifest_hash != spec.data_hash:

@@ -85,7 +85,8 @@ def predict(
     found = find_run(from_, run)
     lungs = find_run(from_, lung_run) if lung_run is not None else None
     chain = build_chain(found, _device(device), lungs, tuple(plugin or ()))
-    levels = levels or chain.window
+    if levels is None:
+        _ = chain.window  # two networks must have been trained in one
     options.check_writable(out)
     targets = targets_of(paths, input_, out)
     kept = {} if force else _kept(targets, chain, levels, drawn)

@@ -14,8 +14,8 @@ from torch import nn
 
 from benchmark.bank import ImageBank
 from benchmark.datasets.prepared import PreparedDataset, data_root, stretch
-from benchmark.datasets.readers import Window
 from benchmark.protocols import Protocol
+from benchmark.window import Window
 from results.find import Found, find_run
 from results.spec import RunSpec, canonical_json
 from runners.evaluate import predict
@@ -73,10 +73,13 @@ class Predictor:
         return self.run.record.spec.task
 
     @property
-    def window(self) -> Window | None:
-        """The window of its training images, where its protocol or its prepared data tell it."""
-        stated: Window | None = getattr(self.protocol.input, "window", None)
-        return stated or _prepared_window(self.run.record.spec)
+    def window(self) -> Window:
+        """The Hounsfield units that its training images showed black and white.
+
+        They are those of its protocol, unless its data lie here and were windowed by others when
+        they were prepared.
+        """
+        return _prepared_window(self.run.record.spec) or self.protocol.input.window
 
     @property
     def batch(self) -> int:
@@ -138,21 +141,20 @@ class Chain:
         return (self.target,) if self.lungs is None else (self.target, self.lungs)
 
     @property
-    def window(self) -> Window | None:
-        """The window of the training images, if known.
+    def window(self) -> Window:
+        """The Hounsfield units that the training images showed black and white.
 
         Raises:
             CovbenchError: The networks were trained in two different ones.
         """
-        windows = [each.window for each in self.predictors]
-        known = list(dict.fromkeys(window for window in windows if window is not None))
-        if len(known) > 1:
-            words = " and ".join(f"{low:g},{high:g}" for low, high in known)
+        windows = list(dict.fromkeys(each.window for each in self.predictors))
+        if len(windows) > 1:
+            words = " and ".join(f"{low:g},{high:g}" for low, high in windows)
             raise CovbenchError(
                 f"The two networks were trained in different windows: {words}.",
                 "Choose a lung run on the same data, or give one --window for both.",
             )
-        return known[0] if known else None
+        return windows[0]
 
     @property
     def only_lungs(self) -> bool:
@@ -306,7 +308,7 @@ def _lung_run(run: Found) -> Found:
 
 def _inside(run: Found) -> Callable[[Bytes, Bytes], Bytes]:
     """How a hierarchical run's lungs mask the image."""
-    from benchmark.datasets.inside import inside  # type: ignore[import-untyped]
+    from benchmark.datasets.inside import inside  # type: ignore[import-not-found]
 
     cascade: Any = getattr(run.record.spec, "cascade", None)
     if cascade is None or cascade.lungs == "truth":

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from benchmark.datasets.readers import Window
 from benchmark.datasets.scans import (
     Scan,
     mask_suffix,
@@ -21,6 +20,7 @@ from benchmark.datasets.scans import (
     stem_of,
 )
 from benchmark.involvement import Part, involvement
+from benchmark.window import LUNG_WINDOW, Window
 from reports.figures.drawing import BLUE, VERMILION
 from reports.figures.overlay import outlined
 from results.files import sha256_file, write_atomically
@@ -43,7 +43,8 @@ class Facts(BaseModel):
         title: That run in words.
         lung_run: Id of the run that outlined the lungs.
         source_changed: Whether a network's source is no longer the one that was trained.
-        asked_window: The window that the user gave.
+        hounsfield: The Hounsfield units that the network's training showed black and white.
+        given: The window that the user gave instead.
         overlays: Which slices were to be drawn.
         window: The stored values that became black and white.
         slices: How many slices.
@@ -62,7 +63,8 @@ class Facts(BaseModel):
     title: str
     lung_run: str | None
     source_changed: bool
-    asked_window: Window | None
+    hounsfield: Window
+    given: Window | None
     overlays: Overlays
     window: Window = (0.0, 255.0)
     slices: int = 0
@@ -75,7 +77,15 @@ class Facts(BaseModel):
     @property
     def asked(self) -> dict[str, Any]:
         """What decides the result: equal for two calls that give the same files."""
-        keys = {"input_sha256", "run", "lung_run", "source_changed", "asked_window", "overlays"}
+        keys = {
+            "input_sha256",
+            "run",
+            "lung_run",
+            "source_changed",
+            "hounsfield",
+            "given",
+            "overlays",
+        }
         return self.model_dump(include=keys)
 
 
@@ -128,7 +138,7 @@ def _base(path: Path, root: Path, out: Path, name: str) -> Path:
     return out / below / (name or "series")
 
 
-def begin(target: Target, chain: Chain, window: Window | None, overlays: Overlays) -> Facts:
+def begin(target: Target, chain: Chain, given: Window | None, overlays: Overlays) -> Facts:
     """What is asked for an image, before anything is computed.
 
     Raises:
@@ -141,7 +151,8 @@ def begin(target: Target, chain: Chain, window: Window | None, overlays: Overlay
         title=chain.target.run.record.spec.title,
         lung_run=chain.lungs.run.record.spec.id if chain.lungs else None,
         source_changed=any(each.changed for each in chain.predictors),
-        asked_window=window,
+        hounsfield=chain.window if given is None else LUNG_WINDOW,
+        given=given,
         overlays=overlays,
     )
 
@@ -182,7 +193,7 @@ def make(target: Target, asked: Facts, chain: Chain, tell: Tell) -> Facts:
     Raises:
         CovbenchError: The image can't be read, or a network's output is not finite.
     """
-    scan = read_scan(target.path, asked.asked_window)
+    scan = read_scan(target.path, asked.hounsfield, asked.given)
     mask = np.zeros(scan.grey.shape, dtype=np.uint8)
     lungs = np.zeros_like(mask) if chain.lungs else None
     for place, one in enumerate(chain.slices(scan.grey)):
