@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     import torch
     from rich.console import Console
 
-    from runners.predicting.network import Chain
-    from runners.predicting.outputs import Facts, Overlays, Target
+    from runners.predicting.outputs import Facts, Overlays, Target, Wish
 
 Tell = Callable[[int, int], object]
 _OVERLAYS: tuple[Overlays, ...] = ("some", "all", "none")
@@ -76,7 +75,7 @@ def predict(
     from benchmark.datasets.scans import find_scans
     from results.find import find_run
     from runners.predicting.network import build_chain
-    from runners.predicting.outputs import targets_of
+    from runners.predicting.outputs import Wish, targets_of
     from runners.predicting.table import write_table
 
     levels = _window(window)
@@ -85,11 +84,11 @@ def predict(
     found = find_run(from_, run)
     lungs = find_run(from_, lung_run) if lung_run is not None else None
     chain = build_chain(found, _device(device), lungs, tuple(plugin or ()))
-    if levels is None:
-        _ = chain.window  # two networks must have been trained in one
+    # Two networks may have been trained in two windows: then the user must say which to take.
+    wish = Wish(chain, levels or chain.window, levels, drawn)
     options.check_writable(out)
     targets = targets_of(paths, input_, out)
-    kept = {} if force else _kept(targets, chain, levels, drawn)
+    kept = {} if force else _kept(targets, wish)
     console = options.messages()
     for each in chain.predictors:
         if each.changed:
@@ -102,7 +101,7 @@ def predict(
         for number, target in enumerate(targets, start=1):
             try:
                 tell = begin_image(number, target.path)
-                facts = kept.get(target.path) or _make(target, chain, levels, drawn, tell)
+                facts = kept.get(target.path) or _make(target, wish, tell)
             except CovbenchError as error:
                 shown.append(_failed(target, error))
                 _say(console, f"[{number}/{len(targets)}] {error.problem}\n  {error.remedy}")
@@ -122,31 +121,23 @@ def predict(
     return 2 if failed else 0
 
 
-def _kept(
-    targets: list[Target], chain: Chain, window: tuple[float, float] | None, overlays: Overlays
-) -> dict[Path, Facts]:
+def _kept(targets: list[Target], wish: Wish) -> dict[Path, Facts]:
     """What earlier calls have done already; other results in the way are refused at once."""
     from runners.predicting.outputs import begin, finished
 
     found = {
-        target.path: finished(target, begin(target, chain, window, overlays))
+        target.path: finished(target, begin(target, wish))
         for target in targets
         if target.mask.exists() or target.facts.exists()
     }
     return {path: facts for path, facts in found.items() if facts is not None}
 
 
-def _make(
-    target: Target,
-    chain: Chain,
-    window: tuple[float, float] | None,
-    overlays: Overlays,
-    tell: Tell,
-) -> Facts:
+def _make(target: Target, wish: Wish, tell: Tell) -> Facts:
     from runners.predicting.outputs import begin, make
 
     try:
-        return make(target, begin(target, chain, window, overlays), chain, tell)
+        return make(target, begin(target, wish), wish.chain, tell)
     except CovbenchError as error:  # the readers speak of another command's option
         remedy = error.remedy.replace("--option window=", "--window ")
         raise CovbenchError(error.problem, remedy) from error

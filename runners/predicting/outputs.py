@@ -20,7 +20,7 @@ from benchmark.datasets.scans import (
     stem_of,
 )
 from benchmark.involvement import Part, involvement
-from benchmark.window import LUNG_WINDOW, Window
+from benchmark.window import Window
 from reports.figures.drawing import BLUE, VERMILION
 from reports.figures.overlay import outlined
 from results.files import sha256_file, write_atomically
@@ -90,6 +90,23 @@ class Facts(BaseModel):
 
 
 @dataclass(frozen=True)
+class Wish:
+    """What is wanted of every image.
+
+    Attributes:
+        chain: The networks.
+        hounsfield: The Hounsfield units that become black and white.
+        given: The stored values that do so instead, where the user gave them.
+        overlays: Which slices are drawn: some that hold prediction, all, or none.
+    """
+
+    chain: Chain
+    hounsfield: Window
+    given: Window | None
+    overlays: Overlays
+
+
+@dataclass(frozen=True)
 class Target:
     """An image and where its results go."""
 
@@ -138,12 +155,13 @@ def _base(path: Path, root: Path, out: Path, name: str) -> Path:
     return out / below / (name or "series")
 
 
-def begin(target: Target, chain: Chain, given: Window | None, overlays: Overlays) -> Facts:
+def begin(target: Target, wish: Wish) -> Facts:
     """What is asked for an image, before anything is computed.
 
     Raises:
         CovbenchError: The image can't be read.
     """
+    chain = wish.chain
     return Facts(
         input=str(target.path),
         input_sha256=_hash(target.path),
@@ -151,9 +169,9 @@ def begin(target: Target, chain: Chain, given: Window | None, overlays: Overlays
         title=chain.target.run.record.spec.title,
         lung_run=chain.lungs.run.record.spec.id if chain.lungs else None,
         source_changed=any(each.changed for each in chain.predictors),
-        hounsfield=chain.window if given is None else LUNG_WINDOW,
-        given=given,
-        overlays=overlays,
+        hounsfield=wish.hounsfield,
+        given=wish.given,
+        overlays=wish.overlays,
     )
 
 
