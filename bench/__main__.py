@@ -20,6 +20,7 @@ TITLES = {
     "augment": "(e) augmentation: ms an image",
     "memory": "(f) memory of the driver after 60 runs / after 6",
     "report": "(g) a whole report of the shipped store: seconds, and / reading it",
+    "predicting": "(h) memory of predicting a volume of 512x512x300 / of reading it",
 }
 
 
