@@ -70,6 +70,10 @@ def find_scans(path: Path, without: Path | None = None) -> list[Path]:
             raise CovbenchError(f"{path} is no image that can be read here.", f"Give {_READABLE}.")
         return [path]
     left_out = without.resolve() if without is not None else None
+    if left_out == path.resolve():
+        raise CovbenchError(
+            f"{path} holds the images and would hold the results.", "Give another --out."
+        )
     found: list[Path] = []
     for folder in (path, *sorted(each for each in path.rglob("*") if each.is_dir())):
         hidden = any(part.startswith(".") for part in folder.relative_to(path).parts)

@@ -50,7 +50,7 @@ class Facts(BaseModel):
         slices: How many slices.
         voxel_ml: Volume of a voxel in millilitres, if known.
         parts: The involvement.
-        mask: SHA-256 of the mask's file.
+        mask: SHA-256 of the mask's file; empty until everything is written.
         lung_mask: SHA-256 of the lungs' file, where they were looked for beside the target.
         note: What this is not.
     """
@@ -183,16 +183,20 @@ def finished(target: Target, asked: Facts) -> Facts | None:
     """
     try:
         found = Facts.model_validate_json(target.facts.read_text(encoding="utf-8"))
-        whole = (
-            found.asked == asked.asked
-            and sha256_file(target.mask) == found.mask
-            and (not found.lung_mask or sha256_file(target.lung_mask) == found.lung_mask)
-        )
-        if whole:
-            return found
+        if found.asked == asked.asked:
+            whole = (
+                found.mask != ""
+                and sha256_file(target.mask) == found.mask
+                and (not found.lung_mask or sha256_file(target.lung_mask) == found.lung_mask)
+            )
+            if whole:
+                return found
+            if not found.mask:  # that call was interrupted, and this one does it again
+                return None
     except (OSError, ValidationError, ValueError):
-        if not target.mask.exists():
-            return None
+        pass
+    if not target.mask.exists():
+        return None
     raise CovbenchError(
         f"{target.mask} is there already, from another run, image or option.",
         "Choose another --out, or write over it with --force.",
@@ -219,7 +223,8 @@ def make(target: Target, asked: Facts, chain: Chain, tell: Tell) -> Facts:
         if lungs is not None and one.lung is not None:
             lungs[place] = one.lung
         tell(place + 1, len(mask))
-    target.facts.unlink(missing_ok=True)  # it must not vouch for files that are being replaced
+    # Until the end, the facts say what is being written and vouch for nothing.
+    write_atomically(target.facts, asked.model_dump_json(indent=1))
     write_atomically(target.mask, mask_writer(scan, mask))
     if lungs is not None:
         write_atomically(target.lung_mask, mask_writer(scan, lungs))

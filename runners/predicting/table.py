@@ -93,6 +93,8 @@ def _rounded(value: float | None) -> float | None:
 def _all_facts(out: Path) -> Iterable[Facts]:
     for path in sorted(out.rglob("*_mask.json")):
         try:
-            yield Facts.model_validate_json(path.read_text(encoding="utf-8"))
+            facts = Facts.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, ValidationError):
-            continue  # not ours, or half a file of another program
+            continue  # of another program
+        if facts.mask:
+            yield facts

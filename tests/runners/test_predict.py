@@ -367,12 +367,47 @@ def test_other_results_are_not_overwritten_unasked(
     assert predict("--input", path, run=other.spec.id) == 1
 
 
+def test_what_was_interrupted_is_done_again(predict: Predict, tmp_path: Path) -> None:
+    path, out = tmp_path / "scan.nii.gz", tmp_path / "out"
+    nib.save(nib.Nifti1Image(chest(), RAS), path)
+    assert predict("--input", path) == 0
+    facts, mask = out / "scan_mask.json", out / "scan_mask.nii.gz"
+    whole, first = facts.read_text(), mask.read_bytes()
+    # Killed after the mask was written: its facts don't vouch for it yet.
+    facts.write_text(json.dumps({**json.loads(whole), "mask": "", "parts": []}))
+    mask.write_bytes(b"half")
+    assert predict("--input", path) == 0
+    assert (facts.read_text(), mask.read_bytes()) == (whole, first)
+    mask.unlink()
+    assert predict("--input", path) == 0
+    assert mask.read_bytes() == first
+    # Somebody changed it afterwards: that is not lost unasked.
+    mask.write_bytes(b"mended by hand")
+    assert predict("--input", path) == 1
+    assert mask.read_bytes() == b"mended by hand"
+
+
+def test_a_deep_picture_needs_a_window(
+    predict: Predict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deep = np.full((SIDE, SIDE), 1000, np.uint16)
+    deep[5:9, 3:20] = 3900
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    assert predict("--input", tmp_path / "deep.png") == 2
+    assert "--window -1250,250" in capsys.readouterr().err
+    assert predict("--input", tmp_path / "deep.png", "--window=0,4095") == 0
+    mask = np.asarray(Image.open(tmp_path / "out" / "deep_mask.png"))
+    np.testing.assert_array_equal(mask > 0, deep == 3900)
+    assert "[window 0..4095]" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--input", "nowhere.nii"], "no file or folder nowhere.nii"),
         (["--input", "notes.txt"], "no image that can be read"),
         (["--input", "empty"], "no images in empty"),
+        (["--input", "empty", "--out", "empty"], "Give another --out"),
         (["--window", "5"], "--window '5' is no window"),
         (["--window", "5,1"], "--window '5,1' is no window"),
         (["--overlays", "sum"], "Did you mean some?"),
