@@ -23,6 +23,7 @@ TITLES = {
     "reading": "(h) reading prepared slices of 512x512 / np.load of the same",
     "preparing": "(i) preparing 20 volumes of 512x512x300: peak memory and time",
     "startup": "(j) from the fork of a worker to its first step; modules it had to import itself",
+    "predicting": "(k) memory of predicting a volume of 512x512x300 / of reading it",
 }
 
 

@@ -68,6 +68,11 @@ class Evaluation:
     predictions: dict[str, Bytes]
 
 
+def _likeliest(logits: torch.Tensor) -> torch.Tensor:
+    """The class of the highest logit, (H, W) of (K, H, W); of two classes many times faster."""
+    return logits[1] > logits[0] if len(logits) == 2 else logits.argmax(0)
+
+
 @torch.inference_mode()
 def predict(
     model: nn.Module,
@@ -113,7 +118,7 @@ def predict(
                 mask = resized[0, 0] > 0
             else:
                 probability = 1 - resized.softmax(1)[0, 0]
-                mask = resized.argmax(1)[0]
+                mask = _likeliest(resized[0])
             yield Prediction(
                 position=position,
                 probability=(probability * 255).round().to(torch.uint8).cpu().numpy(),

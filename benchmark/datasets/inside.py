@@ -110,6 +110,19 @@ def inside(grey: Bytes, lung: Bytes, cascade: Cascade) -> Bytes:
     return np.rint(grey * (weight / 255)).astype(np.uint8)
 
 
+def region_of(lung: Bytes, cascade: Cascade) -> Bytes:
+    """Where a slice counts as lung, (H, W), 0 or 255: what the mask as a channel is."""
+    return visible(lung, cascade).astype(np.uint8) * np.uint8(255)
+
+
+def stretch_region(region: Bytes, size: int) -> Bytes:
+    """A region as a square of that side, by the nearest pixel, as masks are stretched."""
+    import cv2
+
+    resized = cv2.resize(region, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(resized, dtype=np.uint8)
+
+
 class InsideLungs(PreparedDataset):
     """A dataset whose images are restricted to lungs; masks, cases and folds are its own.
 
@@ -147,7 +160,7 @@ class InsideLungs(PreparedDataset):
         planes = np.zeros((len(self.cases), size, size), dtype=np.uint8)
         for i, case in enumerate(self.cases):
             if case.id in self._probability:
-                planes[i] = self._stretch(self.region(i), size)
+                planes[i] = stretch_region(self.region(i), size)
         return planes
 
     def inside_count(self, i: int, truth: Bytes) -> int:
@@ -159,19 +172,12 @@ class InsideLungs(PreparedDataset):
         """
         region = self.region(i)
         if region.shape != truth.shape:
-            region = self._stretch(region, truth.shape[0])
+            region = stretch_region(region, truth.shape[0])
         return int(((truth != 0) & (truth != IGNORE) & (region > 0)).sum())
 
     def region(self, i: int) -> Bytes:
         """Where slice i counts as lung, (H, W), 0 or 255."""
-        return visible(self._lung_of(i), self.cascade).astype(np.uint8) * np.uint8(255)
+        return region_of(self._lung_of(i), self.cascade)
 
     def _lung_of(self, i: int) -> Bytes:
         return self._probability[self.cases[i].id]
-
-    @staticmethod
-    def _stretch(region: Bytes, size: int) -> Bytes:
-        import cv2
-
-        resized = cv2.resize(region, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
-        return np.asarray(resized, dtype=np.uint8)

@@ -264,12 +264,8 @@ class PreparedDataset:
         """Slice i as it is in `at_size`: image and mask, each (size, size) uint8."""
         import cv2
 
-        case = self.cases[i]
-        shrinks = case.height * case.width > size * size
-        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         mask = cv2.resize(self.mask(i), (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
-        image = cv2.resize(self.image(i), (size, size), interpolation=how)
-        return np.asarray(image, dtype=np.uint8), np.asarray(mask, dtype=np.uint8)
+        return stretch(self.image(i), size), np.asarray(mask, dtype=np.uint8)
 
     def folds(self, split: Split) -> tuple[Fold, ...]:
         """The folds of this dataset under a protocol's split rule (`benchmark.datasets.folds`).
@@ -304,6 +300,14 @@ class PreparedDataset:
         for name, expected in self.manifest.files.items():
             if file_hash(self.path / name) != expected:
                 raise damaged(self.path, f"{name} is not what was prepared (its SHA-256 differs)")
+
+
+def stretch(image: Grey, size: int) -> Grey:
+    """Grey values as a network gets them: (size, size), averaged where they shrink, else linear."""
+    import cv2
+
+    how = cv2.INTER_AREA if image.size > size * size else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (size, size), interpolation=how), dtype=np.uint8)
 
 
 def tasks_of(classes: Mapping[int, str], has_lungs: bool) -> tuple[str, ...]:

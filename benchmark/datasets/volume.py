@@ -134,21 +134,38 @@ def grey_slices(volume: Volume, window: Window | None) -> Grey:
     Raises:
         CovbenchError: Neither holds and no window is given.
     """
+    return to_grey(volume.values, window or own_window(volume), volume.path)
+
+
+def own_window(
+    volume: Volume, hounsfield: Window = LUNG_WINDOW, other: Window | None = None
+) -> Window:
+    """The stored values that become black and white, told from the values themselves.
+
+    Args:
+        volume: The volume.
+        hounsfield: The window of Hounsfield units, which reach below -100.
+        other: The window of values that are neither those nor 8-bit grey.
+
+    Returns:
+        (0, 255) where the values lie in 0..255, whatever the windows are.
+
+    Raises:
+        CovbenchError: They are neither and no other window is given.
+    """
     values = volume.values
-    if window is None:
-        low, high = values.min(), values.max()
-        whole = values.dtype.kind in "iu" or high > 1
-        if in_hounsfield(volume):
-            window = LUNG_WINDOW
-        elif low >= 0 and high <= 255 and whole:
-            window = (0.0, 255.0)
-        else:
-            raise CovbenchError(
-                f"{volume.path} stores values from {low:g} to {high:g}: neither Hounsfield "
-                "units of a chest nor 8-bit grey.",
-                "Give the values that become black and white, for example --option window=0,1500.",
-            )
-    return to_grey(values, window, volume.path)
+    low, high = values.min(), values.max()
+    if in_hounsfield(volume):
+        return hounsfield
+    if low >= 0 and high <= 255 and (values.dtype.kind in "iu" or high > 1):
+        return 0.0, 255.0
+    if other is not None:
+        return other
+    raise CovbenchError(
+        f"{volume.path} stores values from {low:g} to {high:g}: neither Hounsfield units of a "
+        "chest nor 8-bit grey.",
+        "Give the values that become black and white, for example --option window=0,1500.",
+    )
 
 
 def check_same_grid(image: Volume, mask: Volume) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from benchmark.labels import IGNORE
@@ -50,6 +51,29 @@ def overlay(image: Bytes, truth: Bytes, predicted: Bools, stripe: int | None = N
     rows, columns = np.indices(image.shape)
     striped = (rows + columns) // (2 * width) % 2 == 0
     picture[true & ~seen & striped] = rgb(BLUE)
+    return picture
+
+
+def outlined(image: Bytes, regions: Sequence[tuple[Bytes, str]]) -> Bytes:
+    """A picture with regions outlined on it, where no truth is known.
+
+    Args:
+        image: Grey values, (H, W).
+        regions: Each a mask (H, W), other than 0 inside, and its colour; later ones lie on top.
+
+    Returns:
+        (H, W, 3) uint8; an outline runs along the inner border of its region.
+    """
+    import cv2
+    import numpy as np
+
+    width = max(1, round(max(image.shape) / 300))
+    kernel = np.ones((2 * width + 1, 2 * width + 1), dtype=np.uint8)
+    picture = np.repeat(image[:, :, None], 3, axis=2)
+    for region, colour in regions:
+        within = (region > 0).astype(np.uint8)
+        inner = cv2.erode(within, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+        picture[(within == 1) & (inner == 0)] = rgb(colour)
     return picture
 
 

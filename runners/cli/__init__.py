@@ -20,6 +20,7 @@ from runners.cli import (
     import_,
     listing,
     new,
+    predict,
     pretrain,
     profile,
     report,
@@ -46,6 +47,7 @@ app.command("run")(run.run)
 app.command("status")(status.status)
 app.command("pretrain")(pretrain.pretrain)
 app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
 app.command("profile")(profile.profile)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)

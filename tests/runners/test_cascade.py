@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchmark.datasets import open_dataset
 from benchmark.datasets.inside import INSIDE
@@ -134,3 +135,28 @@ def test_mistakes_are_two_lines(
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 2
     assert words[0] in lines[0] and words[1] in " ".join(lines)
+
+
+@pytest.mark.usefixtures("data_root")
+@pytest.mark.parametrize("mask", ["hard", "channel"])
+def test_a_cascade_predicts_an_image_as_it_did_in_its_test_fold(
+    pair: Path, tmp_path: Path, mask: str
+) -> None:
+    out = tmp_path / "runs"
+    asked = ["--models", f"{pair},!*01", "--task", "hierarchical", "--lung-mask", mask]
+    assert run(*asked, "--inner-folds", "2", "--set", "keep=both", "--out", out) == 0
+    (record,) = by_task(out)["hierarchical"]
+    stored = read_predictions(out, record)
+    dataset = open_dataset("phantom")
+    names = [case.id for case in dataset.cases]
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in stored:
+        Image.fromarray(dataset.image(names.index(name)).copy()).save(images / f"{name}.png")
+    to = tmp_path / "masks"
+    arguments = ["--run", record.spec.id, "--from", out, "--input", images, "--out", to]
+    assert run_cli(["predict", *map(str, arguments), "--overlays", "none"]) == 0
+    for name, probability in stored.items():
+        found = np.asarray(Image.open(to / f"{name}_mask.png")) > 0
+        clear = probability != INSIDE  # which alone may be either
+        assert (found[clear] == (probability > INSIDE)[clear]).all()

@@ -1,0 +1,335 @@
+"""The network of a recorded run, built again and fed exactly as it was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from benchmark.bank import ImageBank
+from benchmark.datasets.inside import Cascade, inside, region_of, stretch_region
+from benchmark.datasets.prepared import PreparedDataset, data_root, stretch
+from benchmark.protocols import Protocol
+from benchmark.window import Window
+from results.find import Found, find_run
+from results.spec import RunSpec, canonical_json
+from runners.evaluate import predict
+from runners.run_one import num_classes_of
+from runners.train import InputScale, set_precision
+from runners.weights import load_weights
+from zoo.cards import Card
+from zoo.errors import CovbenchError
+from zoo.plugins import load
+from zoo.registry import create_model, get_card
+from zoo.source import source_hash
+
+Bytes = npt.NDArray[np.uint8]
+
+_TASKS = ("infection", "lung", "hierarchical")
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What is said of one slice, at its own size.
+
+    Attributes:
+        probability: Probability of the run's target, (H, W), 255 = certain.
+        mask: The decision, (H, W), 0 or 1.
+        lung: The lungs, (H, W), 0 or 1; None where no network looked for them.
+    """
+
+    probability: Bytes
+    mask: Bytes
+    lung: Bytes | None = None
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """One trained network.
+
+    Attributes:
+        run: Its run.
+        network: The network with its trained weights.
+        card: Its card.
+        protocol: The protocol that it was trained under.
+        changed: Whether its source is no longer the one that was trained.
+    """
+
+    run: Found
+    network: nn.Module
+    card: Card
+    protocol: Protocol
+    device: torch.device
+    changed: bool
+
+    @property
+    def task(self) -> str:
+        """What it segments."""
+        return self.run.record.spec.task
+
+    @property
+    def window(self) -> Window:
+        """The Hounsfield units that its training images showed black and white.
+
+        They are those of its protocol, unless its data lie here and were windowed by others when
+        they were prepared.
+        """
+        return _prepared_window(self.run.record.spec) or self.protocol.input.window
+
+    @property
+    def batch(self) -> int:
+        """Slices at a time, as when the run was scored."""
+        return self.protocol.optim.batch
+
+    def slices(self, grey: Bytes, regions: Bytes | None = None) -> Iterator[Slice]:
+        """Predict slices of one size.
+
+        Args:
+            grey: (N, H, W); each is stretched to the protocol's size, normalised as in training,
+                and what comes out is resized to (H, W) before it is decided.
+            regions: (N, H, W), 0 or 255: one channel more, for a network that was trained with it.
+
+        Raises:
+            CovbenchError: The network's output is not finite.
+        """
+        set_precision(self.protocol)
+        data = self.run.record.data
+        scale = InputScale(data.mean, data.std)
+        for start in range(0, len(grey), self.batch):
+            part = grey[start : start + self.batch]
+            size, planes = self.protocol.input.size, None
+            images = np.stack([stretch(each, size) for each in part])
+            if regions is not None:
+                own = regions[start : start + self.batch]
+                planes = np.stack([stretch_region(each, size) for each in own])
+            # No masks are known, nor used.
+            bank = ImageBank(images, images, device=self.device, planes=planes)
+            sizes = [(part.shape[1], part.shape[2])] * len(part)
+            try:
+                for one in predict(self.network, self.card, bank, sizes, self.protocol, scale):
+                    yield Slice(one.probability, one.mask)
+            except torch.cuda.OutOfMemoryError as error:
+                raise CovbenchError(
+                    f"{self.run.record.spec.title} ran out of GPU memory at {self.batch} slices "
+                    f"of {self.protocol.input.size} pixels.",
+                    "Free the GPU, or compute with --device cpu.",
+                ) from error
+            except FloatingPointError as error:
+                raise CovbenchError(
+                    f"The output of {self.run.record.spec.title} is not finite.",
+                    "Its weights overflow on this image: choose another run.",
+                ) from error
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What turns an image into masks: one network, or one that sees what another one leaves.
+
+    Attributes:
+        target: The network whose mask is written.
+        lungs: The network that outlines the lungs, if any does.
+        inside: The image that the target sees, of a slice and the probability of lung in it
+            (both (H, W) uint8); None where it sees the whole image.
+        region: The lungs as one more channel of what the target sees, of the same probability;
+            None where it has no such channel.
+    """
+
+    target: Predictor
+    lungs: Predictor | None = None
+    inside: Callable[[Bytes, Bytes], Bytes] | None = None
+    region: Callable[[Bytes], Bytes] | None = None
+
+    @property
+    def predictors(self) -> tuple[Predictor, ...]:
+        """The networks, the target first."""
+        return (self.target,) if self.lungs is None else (self.target, self.lungs)
+
+    @property
+    def window(self) -> Window:
+        """The Hounsfield units that the training images showed black and white.
+
+        Raises:
+            CovbenchError: The networks were trained in two different ones.
+        """
+        windows = list(dict.fromkeys(each.window for each in self.predictors))
+        if len(windows) > 1:
+            words = " and ".join(f"{low:g},{high:g}" for low, high in windows)
+            raise CovbenchError(
+                f"The two networks were trained in different windows: {words}.",
+                "Choose a lung run on the same data, or give one --window for both.",
+            )
+        return windows[0]
+
+    @property
+    def only_lungs(self) -> bool:
+        """Whether the target is the lungs themselves."""
+        return self.target.task == "lung"
+
+    def slices(self, grey: Bytes) -> Iterator[Slice]:
+        """Predict slices of one size, (N, H, W), a batch at a time.
+
+        Raises:
+            CovbenchError: A network's output is not finite.
+        """
+        batch = self.target.batch
+        for start in range(0, len(grey), batch):
+            part = grey[start : start + batch]
+            if self.lungs is None:
+                for one in self.target.slices(part):
+                    yield Slice(one.probability, one.mask, one.mask if self.only_lungs else None)
+                continue
+            lungs = list(self.lungs.slices(part))
+            seen, regions = part, None
+            if self.inside is not None:
+                pairs = zip(part, lungs, strict=True)
+                seen = np.stack([self.inside(image, lung.probability) for image, lung in pairs])
+            if self.region is not None:
+                regions = np.stack([self.region(lung.probability) for lung in lungs])
+            for one, lung in zip(self.target.slices(seen, regions), lungs, strict=True):
+                yield Slice(one.probability, one.mask, lung.mask)
+
+
+def build_chain(
+    run: Found, device: torch.device, lung_run: Found | None = None, plugins: tuple[str, ...] = ()
+) -> Chain:
+    """The networks that a run needs, ready.
+
+    Args:
+        run: The run whose mask is wanted. A hierarchical one brings the lung network that its
+            record names, from the same store.
+        device: Where to compute.
+        lung_run: A run of the task lung that outlines the lungs beside a direct run.
+        plugins: Files and entry points of networks that aren't built in.
+
+    Raises:
+        CovbenchError: A run kept no weights, comes from another version, needs a plug-in, or the
+            runs don't go together.
+    """
+    for plugin in plugins:
+        load(plugin)
+    task = run.record.spec.task
+    if task not in _TASKS:
+        raise CovbenchError(
+            f"{run.record.spec.title} is a run of the task {task}, which can't be predicted yet.",
+            f"Choose a run of the task {', '.join(_TASKS)}.",
+        )
+    if lung_run is not None and lung_run.record.spec.task != "lung":
+        raise CovbenchError(
+            f"{lung_run.record.spec.title} outlines no lungs: it was trained on the task "
+            f"{lung_run.record.spec.task}.",
+            "Give --lung-run a run of covbench run --task lung.",
+        )
+    if lung_run is not None and task != "infection":
+        raise CovbenchError(
+            f"{run.record.spec.title} brings its own lungs.", "Leave --lung-run out."
+        )
+    cascade = None
+    if task == "hierarchical":
+        cascade, lung_run = _cascade(run), _lung_run(run)
+    target = build_predictor(run, device)
+    lungs = build_predictor(lung_run, device) if lung_run is not None else None
+    if cascade is None:
+        return Chain(target, lungs)
+    if cascade.mask == "channel":
+        return Chain(target, lungs, region=partial(region_of, cascade=cascade))
+    return Chain(target, lungs, partial(inside, cascade=cascade))
+
+
+def build_predictor(run: Found, device: torch.device) -> Predictor:
+    """The trained network of a run.
+
+    Raises:
+        CovbenchError: It kept no weights, they don't fit, or its settings or network are unknown.
+    """
+    weights, spec = run.weights, run.record.spec
+    protocol, card = _protocol(spec), _card(run)
+    # What the encoder started from is in the weights already.
+    options = {key: value for key, value in spec.options.items() if key != "weights"}
+    channels = len(run.record.data.mean)
+    if spec.cascade is not None and spec.cascade.mask == "channel":
+        channels += 1
+    network = create_model(spec.model, channels, num_classes_of(protocol), **options)
+    load_weights(network, weights, card)
+    return Predictor(
+        run=run,
+        network=network.to(device).eval(),
+        card=card,
+        protocol=protocol,
+        device=device,
+        changed=source_hash(card) != spec.source,
+    )
+
+
+def _protocol(spec: RunSpec) -> Protocol:
+    try:
+        text = canonical_json({**spec.settings, "name": spec.protocol})
+        return Protocol.model_validate_json(text)
+    except (ValidationError, CovbenchError) as error:
+        raise CovbenchError(
+            f"{spec.title} was trained under settings that this covbench doesn't know.",
+            "Predict with the version that trained it (its record names it under code).",
+        ) from error
+
+
+def _prepared_window(spec: RunSpec) -> Window | None:
+    """The window that a run's data were prepared with, where these very data lie here."""
+    try:
+        dataset = PreparedDataset(
+            data_root() / spec.dataset, task="lung" if spec.task == "lung" else "infection"
+        )
+    except CovbenchError:
+        return None
+    stated = dataset.manifest.parameters.get("window")
+    if dataset.data_hash != spec.data_hash or stated is None:
+        return None
+    low, high = stated
+    return float(low), float(high)
+
+
+def _card(run: Found) -> Card:
+    """The card of a run's network; a plug-in is code, and never loaded unless it was named."""
+    name = run.record.spec.model
+    try:
+        return get_card(name)
+    except CovbenchError:
+        files = [run.folder / each for each in run.record.files if each.endswith(".py")]
+        if not files:
+            raise
+        raise CovbenchError(
+            f"The network {name} is not built in; its code lies in {files[0]}.",
+            f"Read it, and if you trust it add --plugin {files[0]}",
+        ) from None
+
+
+def _lung_run(run: Found) -> Found:
+    """The run that outlines the lungs for a hierarchical one: the first that it needs."""
+    needs = run.record.spec.needs
+    if not needs:
+        raise CovbenchError(
+            f"The record of {run.record.spec.title} names no lung network.", "Run it again."
+        )
+    try:
+        return find_run(run.store, needs[0])
+    except CovbenchError as error:
+        raise CovbenchError(
+            f"{run.record.spec.title} needs the lung run {needs[0][:12]}, which is not below "
+            f"{run.store}.",
+            "Copy that run's folder into the same store, or train it: the same command trains it.",
+        ) from error
+
+
+def _cascade(run: Found) -> Cascade:
+    """How a hierarchical run's lungs reach its network."""
+    cascade = run.record.spec.cascade
+    if cascade is None or cascade.lungs == "truth":
+        raise CovbenchError(
+            f"{run.record.spec.title} was given the true lungs, which a new image doesn't have.",
+            "Choose a run whose lungs were predicted.",
+        )
+    return cascade

@@ -1,0 +1,274 @@
+"""What is written for one image: a mask, pictures, and a page of facts that says what made them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from benchmark.datasets.inputs import (
+    Scan,
+    mask_suffix,
+    mask_writer,
+    read_scan,
+    source_files,
+    stem_of,
+)
+from benchmark.involvement import Part, involvement
+from benchmark.window import Window
+from reports.figures.drawing import BLUE, VERMILION
+from reports.figures.overlay import outlined
+from results.files import sha256_file, write_atomically
+from results.spec import canonical_json, sha256
+from runners.predicting.network import Chain
+from zoo.errors import CovbenchError
+
+Bytes = npt.NDArray[np.uint8]
+Overlays = Literal["some", "all", "none"]
+Tell = Callable[[int, int], object]
+
+
+class Facts(BaseModel):
+    """What made the files of one image.
+
+    Attributes:
+        input: The image, as it was named.
+        input_sha256: Hash of its bytes; of a series, over the hashes of its files.
+        run: Id of the run whose network was used.
+        title: That run in words.
+        lung_run: Id of the run that outlined the lungs.
+        source_changed: Whether a network's source is no longer the one that was trained.
+        hounsfield: The Hounsfield units that the network's training showed black and white.
+        given: The window that the user gave instead.
+        overlays: Which slices were to be drawn.
+        window: The stored values that became black and white.
+        slices: How many slices.
+        voxel_ml: Volume of a voxel in millilitres, if known.
+        parts: The involvement.
+        mask: SHA-256 of the mask's file; empty until everything is written.
+        lung_mask: SHA-256 of the lungs' file, where they were looked for beside the target.
+        note: What this is not.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: str
+    input_sha256: str
+    run: str
+    title: str
+    lung_run: str | None
+    source_changed: bool
+    hounsfield: Window
+    given: Window | None
+    overlays: Overlays
+    window: Window = (0.0, 255.0)
+    slices: int = 0
+    voxel_ml: float | None = None
+    parts: tuple[Part, ...] = ()
+    mask: str = ""
+    lung_mask: str | None = None
+    note: str = "Made by research software, no medical device: not for diagnosis or treatment."
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What decides the result: equal for two calls that give the same files."""
+        keys = {
+            "input_sha256",
+            "run",
+            "lung_run",
+            "source_changed",
+            "hounsfield",
+            "given",
+            "overlays",
+        }
+        return self.model_dump(include=keys)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is wanted of every image.
+
+    Attributes:
+        chain: The networks.
+        hounsfield: The Hounsfield units that become black and white.
+        given: The stored values that do so instead, where the user gave them.
+        overlays: Which slices are drawn: some that hold prediction, all, or none.
+    """
+
+    chain: Chain
+    hounsfield: Window
+    given: Window | None
+    overlays: Overlays
+
+
+@dataclass(frozen=True)
+class Target:
+    """An image and where its results go."""
+
+    path: Path
+    base: Path
+
+    @property
+    def mask(self) -> Path:
+        """The mask, in the image's own format where it can hold one."""
+        return self._named("_mask" + mask_suffix(self.path))
+
+    @property
+    def lung_mask(self) -> Path:
+        """The lungs that were looked for beside the target."""
+        return self._named("_lungs" + mask_suffix(self.path))
+
+    @property
+    def facts(self) -> Path:
+        """What made them."""
+        return self._named("_mask.json")
+
+    def overlay(self, place: int, scan: Scan) -> Path:
+        """The picture of a slice, counted from 0 at the feet."""
+        if scan.kind == "picture":
+            return self._named("_overlay.png")
+        return self._named("_overlays") / f"slice{place:04}.png"
+
+    def _named(self, ending: str) -> Path:
+        return self.base.with_name(self.base.name + ending)
+
+
+def targets_of(paths: Sequence[Path], root: Path, out: Path) -> list[Target]:
+    """Where the results of images go: below `out` as the images lie below `root`.
+
+    Two images of one name but for the format keep the format in the names of their results.
+    """
+    bases = [_base(path, root, out, stem_of(path)) for path in paths]
+    return [
+        Target(path, base if bases.count(base) == 1 else _base(path, root, out, path.name))
+        for path, base in zip(paths, bases, strict=True)
+    ]
+
+
+def _base(path: Path, root: Path, out: Path, name: str) -> Path:
+    below = path.parent.relative_to(root) if root in path.parents else Path()
+    return out / below / (name or "series")
+
+
+def begin(target: Target, wish: Wish) -> Facts:
+    """What is asked for an image, before anything is computed.
+
+    Raises:
+        CovbenchError: The image can't be read.
+    """
+    chain = wish.chain
+    return Facts(
+        input=str(target.path),
+        input_sha256=_hash(target.path),
+        run=chain.target.run.record.spec.id,
+        title=chain.target.run.record.spec.title,
+        lung_run=chain.lungs.run.record.spec.id if chain.lungs else None,
+        source_changed=any(each.changed for each in chain.predictors),
+        hounsfield=wish.hounsfield,
+        given=wish.given,
+        overlays=wish.overlays,
+    )
+
+
+def finished(target: Target, asked: Facts) -> Facts | None:
+    """What an earlier call wrote for an image, where it is the same that is asked for now.
+
+    Raises:
+        CovbenchError: Other results lie in their place.
+    """
+    try:
+        found = Facts.model_validate_json(target.facts.read_text(encoding="utf-8"))
+        if found.asked == asked.asked:
+            whole = (
+                found.mask != ""
+                and sha256_file(target.mask) == found.mask
+                and (not found.lung_mask or sha256_file(target.lung_mask) == found.lung_mask)
+            )
+            if whole:
+                return found
+            if not found.mask:  # that call was interrupted, and this one does it again
+                return None
+    except (OSError, ValidationError, ValueError):
+        pass
+    if not target.mask.exists():
+        return None
+    raise CovbenchError(
+        f"{target.mask} is there already, from another run, image or option.",
+        "Choose another --out, or write over it with --force.",
+    )
+
+
+def make(target: Target, asked: Facts, chain: Chain, tell: Tell) -> Facts:
+    """Predict one image and write its files, the facts last.
+
+    Args:
+        target: The image and where its results go.
+        asked: From `begin`.
+        chain: The networks.
+        tell: Called with the slices done and the slices in all.
+
+    Raises:
+        CovbenchError: The image can't be read, or a network's output is not finite.
+    """
+    scan = read_scan(target.path, asked.hounsfield, asked.given)
+    mask = np.zeros(scan.grey.shape, dtype=np.uint8)
+    lungs = np.zeros_like(mask) if chain.lungs else None
+    for place, one in enumerate(chain.slices(scan.grey)):
+        mask[place] = one.mask
+        if lungs is not None and one.lung is not None:
+            lungs[place] = one.lung
+        tell(place + 1, len(mask))
+    # Until the end, the facts say what is being written and vouch for nothing.
+    write_atomically(target.facts, asked.model_dump_json(indent=1))
+    write_atomically(target.mask, mask_writer(scan, mask))
+    if lungs is not None:
+        write_atomically(target.lung_mask, mask_writer(scan, lungs))
+    _draw(target, scan, mask, lungs, asked.overlays, BLUE if chain.only_lungs else VERMILION)
+    infected, within = (None, mask) if chain.only_lungs else (mask, lungs)
+    facts = asked.model_copy(
+        update={
+            "window": scan.window,
+            "slices": len(mask),
+            "voxel_ml": scan.voxel_ml,
+            "parts": involvement(scan.grey, infected, within, scan.voxel_ml),
+            "mask": sha256_file(target.mask),
+            "lung_mask": sha256_file(target.lung_mask) if lungs is not None else None,
+        }
+    )
+    write_atomically(target.facts, facts.model_dump_json(indent=1))
+    return facts
+
+
+def _draw(
+    target: Target, scan: Scan, mask: Bytes, lungs: Bytes | None, overlays: Overlays, colour: str
+) -> None:
+    import cv2
+
+    one = target.overlay(0, scan)
+    for old in () if scan.kind == "picture" else one.parent.glob("slice*.png"):
+        old.unlink()
+    places: Iterable[int] = () if overlays == "none" else range(len(mask))
+    for place in places:
+        if overlays == "some" and scan.kind != "picture" and not mask[place].any():
+            continue
+        regions = [(mask[place], colour)]
+        if lungs is not None:
+            regions.insert(0, (lungs[place], BLUE))
+        picture = outlined(scan.grey[place], regions)
+        encoded = cv2.imencode(".png", picture[:, :, ::-1])[1]
+        write_atomically(target.overlay(place, scan), encoded.tobytes())
+
+
+def _hash(path: Path) -> str:
+    try:
+        files = {each.name: sha256_file(each) for each in source_files(path)}
+    except OSError as error:
+        raise CovbenchError(
+            f"{path} can't be read ({error.strerror}).", "Check the path and your rights."
+        ) from error
+    return sha256(canonical_json(files)) if path.is_dir() else next(iter(files.values()))
