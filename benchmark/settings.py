@@ -19,10 +19,12 @@ from typing import Any, Generic, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 
 from zoo.errors import CovbenchError, unknown
+from zoo.limits import check_nesting, read_limited
 
 M = TypeVar("M", bound=BaseModel)
 
 _TITLES = ("name", "description")
+_FORM = 'The file must be valid TOML: [section] lines and key = value; text in "quotes".'
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ class SettingsFiles(Generic[M]):
             file = resources.files(self.package) / f"{word}.toml"
             return file.read_text(encoding="utf-8"), word, f"{self.kind} {word}"
         try:
-            return Path(word).read_text(encoding="utf-8"), Path(word).stem, word
+            text = read_limited(Path(word), "settings_bytes").decode()
+            return text.replace("\r\n", "\n"), Path(word).stem, word
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise CovbenchError(
@@ -165,14 +168,18 @@ def format_value(value: object) -> str:
 
 def _parse(text: str, source: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        data = tomllib.loads(text)
+        check_nesting(data)
+        return data
+    except RecursionError:
+        raise CovbenchError(f"{source} is nested too deeply.", _FORM) from None
+    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
         found = re.search(r"^(.*) \(at line (\d+), column \d+\)$", str(error))
         # The parser gives no number where the file ends too early.
         reason, line = found.groups() if found else (str(error), str(text.count("\n") + 1))
         raise CovbenchError(
             f"{source}, line {line}: {reason}.",
-            'The file must be valid TOML: [section] lines and key = value; text in "quotes".',
+            _FORM,
         ) from None
 
 
@@ -196,7 +203,7 @@ def _value(text: str) -> Any:
     for candidate in (text, f"[{text}]"):
         try:
             parsed = tomllib.loads(f"value = {candidate}")
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             continue
         if parsed.keys() == {"value"}:
             return parsed["value"]
@@ -217,8 +224,10 @@ def _explain(error: ValidationError, data: Mapping[str, Any], source: str) -> Co
         _allowed(detail["msg"]) for detail in details if detail["loc"][:2] == place
     )
     key = ".".join(str(part) for part in place)
+    shown = json.dumps(value, default=str)
+    shown = shown if len(shown) <= 200 else f"{shown[:200]}…"
     return CovbenchError(
-        f"{key} = {json.dumps(value, default=str)} is not allowed ({source}).",
+        f"{key} = {shown} is not allowed ({source}).",
         f"{key} must be {', or '.join(allowed)}.",
     )
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from results.record import RunRecord
 from results.spec import RunSpec, sha256
 from results.store import RECORD
+from zoo.errors import CovbenchError
+from zoo.limits import read_limited
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,14 +79,21 @@ def read_cases(root: Path, wanted: Callable[[RunSpec], bool] = lambda _: True) -
     for path in sorted(root.rglob(RECORD)):
         spec = None
         try:
-            record = RunRecord.from_text(path.read_text(encoding="utf-8"))
+            record = RunRecord.from_text(read_limited(path, "record_bytes").decode())
             spec = record.spec
             if spec.id in records or not wanted(spec):
                 continue
-            own = _lines(record, (path.parent / CASES).read_bytes())
+            own = _lines(record, read_limited(path.parent / CASES, "cases_bytes"))
         except FileNotFoundError:
             left_out.append(LeftOut(path.parent, f"it has no {CASES}", spec))
-        except (OSError, ValueError, TypeError, RecursionError, csv.Error) as error:
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            RecursionError,
+            csv.Error,
+            CovbenchError,
+        ) as error:
             reason = " ".join(str(error).split())[:200]
             left_out.append(LeftOut(path.parent, reason, spec))
         else:

@@ -12,6 +12,7 @@ from results.files import write_once
 from results.record import Failure, RunRecord
 from results.spec import RunSpec
 from zoo.errors import CovbenchError
+from zoo.limits import read_limited
 
 RECORD = "record.json"
 
@@ -104,8 +105,8 @@ def load_records(path: str | Path) -> list[RunRecord]:
 
 def _read(path: Path) -> RunRecord | Damaged:
     try:
-        return RunRecord.from_text(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return RunRecord.from_text(read_limited(path, "record_bytes").decode())
+    except (OSError, ValueError, RecursionError, CovbenchError) as error:
         return Damaged(path, " ".join(str(error).split())[:200])
 
 
@@ -113,8 +114,8 @@ def _failures(folder: Path) -> list[Failure]:
     """The readable accounts of failed attempts in a run's folder, oldest first."""
     found = []
     for path in folder.glob("failed-*.json"):
-        with suppress(ValueError, OSError):
-            found.append(Failure.model_validate_json(path.read_text(encoding="utf-8")))
+        with suppress(ValueError, OSError, CovbenchError):
+            found.append(Failure.model_validate_json(read_limited(path, "failure_bytes")))
     return sorted(found, key=lambda failure: failure.attempt)
 
 

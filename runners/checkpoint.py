@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 import random
 from pathlib import Path
 from typing import Any
@@ -51,14 +50,18 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
     """
     refused = []
     for path in _newest_first(folder):
+        if not path.is_file():
+            refused.append(f"{path.name} is no plain file")
+            continue
         data = path.read_bytes()
         if sha256(data) != path.stem.rsplit("-", 1)[-1]:
             refused.append(f"{path.name} is damaged (its bytes don't match its SHA-256)")
             continue
         try:
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True), refused
-        except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
-            refused.append(f"{path.name} can't be read: {str(error).splitlines()[0]}")
+        except Exception as error:  # a damaged file can break its reader in any way
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            refused.append(f"{path.name} can't be read: {reason}")
     return None, refused
 
 

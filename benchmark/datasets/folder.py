@@ -9,6 +9,7 @@ expression whose one capturing group is the patient) says which files belong tog
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from benchmark.datasets import limits, nifti
+from benchmark.datasets import nifti
 from benchmark.datasets.folds import GroupsKnown
 from benchmark.datasets.readers import PICTURE_SUFFIXES, read_image, read_mask, to_labels
 from benchmark.datasets.recipes import (
@@ -31,6 +32,7 @@ from benchmark.datasets.recipes import (
     source_folder,
 )
 from zoo.errors import CovbenchError
+from zoo.limits import limits, raising, read_limited
 
 
 class FolderOptions(Options):
@@ -71,7 +73,7 @@ def _find(source: Path | None, options: FolderOptions) -> Source:
     files = {f"{p.parent.name}/{p.name}": p for pair in pairs.values() for p in pair}
     if options.groups is not None:
         groups = _matched(pairs, options.groups)
-    elif table.is_file():
+    elif os.path.lexists(table):
         groups = _read_groups(table, pairs)
         files[table.name] = table
     return Source(files, len(pairs), partial(_decode, pairs, groups, options))
@@ -123,10 +125,10 @@ def _listed(folder: Path) -> dict[str, Path]:
         if stem in found:
             raise CovbenchError(f"{found[stem]} and {path} share a name.", "Rename one of them.")
         found[stem] = path
-    if len(found) > limits.MAX_FILES:
+    if len(found) > limits().dataset_files:
         raise CovbenchError(
-            f"{folder} holds {len(found):,} files; the limit is {limits.MAX_FILES:,}.",
-            "Prepare it in parts, under several names.",
+            f"{folder} holds {len(found):,} files; the limit is {limits().dataset_files:,}.",
+            f"Prepare it in parts, under several names. {raising('dataset_files', len(found))}",
         )
     return found
 
@@ -155,10 +157,11 @@ def _matched(pairs: dict[str, tuple[Path, Path]], pattern: str) -> dict[str, str
 
 
 def _read_groups(table: Path, pairs: dict[str, tuple[Path, Path]]) -> dict[str, str]:
-    if table.stat().st_size > limits.MAX_TABLE_BYTES:
-        raise CovbenchError(f"{table} is too large for a table of groups.", "Check the file.")
     try:
-        rows = list(csv.DictReader(table.read_text(encoding="utf-8-sig").splitlines()))
+        text = read_limited(table, "table_bytes").decode("utf-8-sig")
+        rows = list(csv.DictReader(text.splitlines()))
+    except OSError as error:
+        raise CovbenchError(f"{table} can't be read ({error.strerror}).", "Check it.") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise CovbenchError(f"{table} is no CSV table ({error}).", "Save it as UTF-8.") from error
     groups: dict[str, str] = {}

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.datasets import limits
 from benchmark.datasets.readers import Grey, Window, check_finite, to_grey
 from zoo.errors import CovbenchError
+from zoo.limits import limits, raising
 
 SUFFIXES = (".nii", ".nii.gz")
 LUNG_WINDOW: Window = (-1250.0, 250.0)
@@ -126,7 +126,8 @@ def _open(path: Path) -> Any:
     from nibabel.spatialimages import HeaderDataError
 
     if not path.is_file():
-        raise CovbenchError(f"{path} does not exist.", "Check the path.")
+        what = "is no plain file" if path.exists() else "does not exist"
+        raise CovbenchError(f"{path} {what}.", "Check the path.")
     try:
         image = nib.load(path, mmap=False)
     except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError) as error:
@@ -156,19 +157,26 @@ def _check_size(path: Path, image: Any, shape: tuple[int, ...]) -> None:
     voxels = math.prod(shape)
     stored = voxels * dtype.itemsize
     decoded = voxels * max(dtype.itemsize, 1 if _unscaled(image) else 4)
-    if voxels > limits.MAX_VOLUME_VOXELS or decoded > limits.MAX_VOLUME_BYTES:
-        raise CovbenchError(
-            f"{path} claims {voxels:,} voxels, {decoded / 2**30:,.1f} GiB, and was not read "
-            f"(limit {limits.MAX_VOLUME_BYTES / 2**30:g} GiB).",
-            "Check that it is a CT volume; crop or split it if it really is that large.",
-        )
+    most = limits()
+    for name, claimed in (("volume_voxels", voxels), ("volume_bytes", decoded)):
+        if claimed > getattr(most, name):
+            raise CovbenchError(
+                f"{path} claims {voxels:,} voxels, {decoded / 2**30:,.1f} GiB, and was not read "
+                f"(limit {most.volume_bytes / 2**30:g} GiB, {most.volume_voxels:,} voxels).",
+                f"Check that it is a CT volume; crop or split it. {raising(name, claimed)}",
+            )
     size = path.stat().st_size
-    room = size * limits.MAX_GZIP_RATIO if path.suffix.lower() == ".gz" else size
-    if stored > room:
+    packed = path.suffix.lower() == ".gz"
+    if stored > (size * most.gzip_ratio if packed else size):
         raise CovbenchError(
             f"{path} is truncated: its header claims {stored:,} bytes of voxels and the file "
             f"has {size:,} bytes.",
             _AGAIN,
+        )
+    if packed and stored > max(most.gzip_free_bytes, size * most.gzip_large_ratio):
+        raise CovbenchError(
+            f"{path} unpacks from {size:,} to {stored:,} bytes, far more than a scan does.",
+            f"Check what it holds. {raising('gzip_free_bytes', stored)}",
         )
 
 

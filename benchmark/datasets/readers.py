@@ -6,6 +6,7 @@ What comes back is 8-bit: grey values of an image, class labels of a mask. Every
 
 from __future__ import annotations
 
+import re
 import struct
 import warnings
 import zlib
@@ -17,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.datasets import limits
 from benchmark.labels import IGNORE
 from zoo.errors import CovbenchError
+from zoo.limits import limits, raising
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
@@ -186,17 +187,21 @@ def check_finite(values: NDArray[np.generic], path: Path) -> None:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """A decoded picture, opened only after its size was checked."""
     try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+            raise CovbenchError(f"{path} is no plain file.", "Put a picture file in its place.")
+        Image.MAX_IMAGE_PIXELS = limits().image_pixels  # Pillow's own check comes first
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             picture = Image.open(path, formats=("PNG", "JPEG", "TIFF"))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise _too_large(path) from error
+        claimed = re.search(r"\((\d+) pixels\)", str(error))
+        raise _too_large(path, int(claimed[1]) if claimed else None) from error
     except _BROKEN as error:
         raise _damaged(path, error) from error
     with picture:
         width, height = picture.size
-        if width * height > limits.MAX_IMAGE_PIXELS:
-            raise _too_large(path)
+        if width * height > limits().image_pixels:
+            raise _too_large(path, width * height)
         if width == 0 or height == 0:
             raise CovbenchError(f"{path} is {width}x{height}: it has no pixels.", _AGAIN)
         try:
@@ -215,10 +220,10 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 _AGAIN = "Download or export the file again."
 
 
-def _too_large(path: Path) -> CovbenchError:
+def _too_large(path: Path, pixels: int | None) -> CovbenchError:
     return CovbenchError(
-        f"{path} claims more than {limits.MAX_IMAGE_PIXELS:,} pixels and was not opened.",
-        "Check that it is a slice of a CT; scale it down if it really is that large.",
+        f"{path} claims more than {limits().image_pixels:,} pixels and was not opened.",
+        f"Check that it is a slice of a CT. {raising('image_pixels', pixels)}",
     )
 
 

@@ -54,6 +54,7 @@ def prepare(
         list[str] | None,
         typer.Option("--option", help="key=value, such as window=-1250,250; repeatable."),
     ] = None,
+    limit: options.Limit = None,
 ) -> int:
     """Make the verified local copy that every run reads; repeating it does nothing."""
     from benchmark.datasets import prepare_dataset

@@ -28,10 +28,12 @@ def models(
     as_json: options.Json = False,
 ) -> int:
     """List networks; with one exact name, show all that is known of it."""
+    from runners.trial import try_files
     from zoo.registry import cards, get_card
     from zoo.selection import Row, select
 
     terms = selection or ["all"]
+    try_files(terms)
     # The card of a network can be read even where its packages are missing.
     rows = [Row(terms[0])] if len(terms) == 1 and terms[0] in cards() else select(terms)
     shown = [(row, get_card(row.name)) for row in rows]

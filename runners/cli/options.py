@@ -84,6 +84,25 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON list of objects on standard output.")
 ]
 
+
+def _set_limits(words: list[str] | None) -> list[str] | None:
+    from zoo.limits import set_limits
+
+    set_limits(words or [])
+    return words
+
+
+Limit = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        help="Raise a limit of what is read, as its error says: image_pixels=2G; repeatable.",
+        show_default=False,
+        callback=_set_limits,
+    ),
+]
+"""For verbs that read what others made. It holds as soon as it is read: no verb looks at it."""
+
 _TASKS = ("infection",)
 
 
