@@ -34,7 +34,8 @@ def read_predictions(root: Path, record: RunRecord) -> dict[str, npt.NDArray[np.
     Raises:
         CovbenchError: The run kept none, or the file is missing or not that of the record.
     """
-    from results.contents import Refused, check_predictions  # which needs the name below
+    from results.contents import check_predictions  # both need the name of the file
+    from results.untrusted import Refused
 
     path = Store(root).folder(record.spec) / PREDICTIONS
     expected = record.files.get(PREDICTIONS)

@@ -66,7 +66,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _check_size(path: Path) -> None:
-    """Refuse a file, or a PyTorch file's contents, above the limit; such files aren't compressed."""
+    """Refuse a file that is above the limit, or whose contents are once it is unpacked."""
     size = path.stat().st_size
     with suppress(zipfile.BadZipFile, ValueError, OSError), zipfile.ZipFile(path) as archive:
         size = max(size, sum(entry.file_size for entry in archive.infolist()))
