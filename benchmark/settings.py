@@ -84,7 +84,7 @@ class SettingsFiles(Generic[M]):
                 cannot be read.
         """
         text, stem, source = self._read(name_or_path)
-        data = {"name": stem} | _parse(text, source)
+        data = {"name": stem} | parse_toml(text, source)
         self._check_keys(data, source)
         for key, value in _pairs(overrides):
             section, field = self._full_key(key).split(".")
@@ -166,11 +166,19 @@ def format_value(value: object) -> str:
     return "none" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
-def _parse(text: str, source: str) -> dict[str, Any]:
+def parse_toml(text: str, source: str) -> dict[str, Any]:
+    """What a TOML file says.
+
+    Args:
+        text: Its text.
+        source: How it is called in an error.
+
+    Raises:
+        CovbenchError: It is no TOML, or is nested too deeply.
+    """
     try:
         data = tomllib.loads(text)
         check_nesting(data)
-        return data
     except RecursionError:
         raise CovbenchError(f"{source} is nested too deeply.", _FORM) from None
     except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
@@ -181,6 +189,7 @@ def _parse(text: str, source: str) -> dict[str, Any]:
             f"{source}, line {line}: {reason}.",
             _FORM,
         ) from None
+    return data
 
 
 def _pairs(overrides: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, Any]]:
