@@ -8,7 +8,10 @@ patient's right is at the left edge). The spacing is in millimetres.
 from __future__ import annotations
 
 import math
+import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,19 +125,28 @@ def check_same_grid(image: Volume, mask: Volume) -> None:
 
 def _open(path: Path) -> Any:
     import nibabel as nib
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
 
     if not path.is_file():
         what = "is no plain file" if path.exists() else "does not exist"
         raise CovbenchError(f"{path} {what}.", "Check the path.")
     try:
-        image = nib.load(path, mmap=False)
-    except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError) as error:
+        with _quiet():
+            image = nib.load(path, mmap=False)
+    except Exception as error:  # a damaged header breaks its reader in many ways
         raise _damaged(path, error) from error
     if not isinstance(image, nib.Nifti1Image):  # Nifti2Image is one too
         raise CovbenchError(f"{path} is no NIfTI file.", "Convert it to NIfTI (.nii.gz).")
     return image
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What a damaged file makes its reader and NumPy say is dropped: the error tells it."""
+    from nibabel.imageglobals import LoggingOutputSuppressor
+
+    with warnings.catch_warnings(), np.errstate(all="ignore"), LoggingOutputSuppressor():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _shape(image: Any) -> tuple[int, ...]:
@@ -186,10 +198,11 @@ def _unscaled(image: Any) -> bool:
 
 def _load(path: Path, image: Any) -> NDArray[np.generic]:
     try:
-        if _unscaled(image):
-            return np.asarray(image.dataobj)
-        return np.asarray(image.dataobj, dtype=np.float32)
-    except (OSError, EOFError, zlib.error, ValueError) as error:
+        with _quiet():
+            if _unscaled(image):
+                return np.asarray(image.dataobj)
+            return np.asarray(image.dataobj, dtype=np.float32)
+    except (OSError, EOFError, OverflowError, zlib.error, ValueError) as error:
         raise _damaged(path, error) from error
 
 

@@ -191,6 +191,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             raise CovbenchError(f"{path} is no plain file.", "Put a picture file in its place.")
         Image.MAX_IMAGE_PIXELS = limits().image_pixels  # Pillow's own check comes first
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about damage, which is told below or mended
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             picture = Image.open(path, formats=("PNG", "JPEG", "TIFF"))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -205,13 +206,16 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         if width == 0 or height == 0:
             raise CovbenchError(f"{path} is {width}x{height}: it has no pixels.", _AGAIN)
         try:
-            pages = getattr(picture, "n_frames", 1)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                pages = getattr(picture, "n_frames", 1)
+                if pages == 1:
+                    picture.load()
             if pages != 1:
                 raise CovbenchError(
                     f"{path} holds {pages} pages; one slice per file is expected.",
                     "Save each page as a file of its own, or the stack as NIfTI.",
                 )
-            picture.load()
             yield picture
         except _BROKEN as error:
             raise _damaged(path, error) from error

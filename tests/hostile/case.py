@@ -37,13 +37,14 @@ class Case:
     named: str | None = None
 
 
-def written(name: str, content: bytes | str) -> Callable[[Path], Path]:
-    """What makes a file of that name and content."""
+def written(name: str, content: bytes | str | Callable[[], bytes]) -> Callable[[Path], Path]:
+    """What makes a file of that name and content; large contents are made when they are needed."""
 
     def make(folder: Path) -> Path:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        made = content() if callable(content) else content
+        path.write_bytes(made.encode() if isinstance(made, str) else made)
         return path
 
     return make

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -15,5 +16,12 @@ def test_no_case_hides_another() -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_hostile(name: str, tmp_path: Path) -> None:
-    run_case(CASES[name], tmp_path / "room")
+def test_hostile(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        run_case(CASES[name], tmp_path / "room")
+    assert not warned, [str(each.message) for each in warned]
+    printed = "".join(capfd.readouterr()).splitlines()  # two lines are all that a user is told
+    assert [
+        line for line in printed if not line.startswith("TIFF")
+    ] == []  # libtiff can't be hushed
