@@ -115,6 +115,9 @@ def _lines(record: RunRecord, content: bytes) -> list[dict[str, Any]]:
         raise ValueError(f"its record names no {CASES}")
     if sha256(content) != expected:
         raise ValueError(f"{CASES} doesn't match the SHA-256 in its record")
+    found = list(csv.DictReader(io.StringIO(content.decode("utf-8"), newline="")))
+    if any(None in line or None in line.values() for line in found):
+        raise ValueError(f"a line of {CASES} has not one field a column")
     spec = record.spec
     shared = {
         "row": spec.row,
@@ -127,8 +130,7 @@ def _lines(record: RunRecord, content: bytes) -> list[dict[str, Any]]:
         "run": spec.id,
     }
     return [
-        {**shared, **{name: _value(name, text) for name, text in line.items()}}
-        for line in csv.DictReader(io.StringIO(content.decode("utf-8"), newline=""))
+        {**shared, **{name: _value(name, text) for name, text in line.items()}} for line in found
     ]
 
 

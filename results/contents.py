@@ -106,7 +106,7 @@ def check_predictions(file: BinaryIO) -> int:
                     shape, _, dtype = npy.read_array_header_1_0(array)
                     ids = entry.filename == "ids.npy"
                     good = dtype.kind == "U" if ids else dtype.str == "|u1"
-                    if not good or len(shape) != (1 if ids else 2):
+                    if not good or len(shape) != (1 if ids else 2) or min(shape) < 0:
                         raise Refused("its arrays have other types")
                     if math.prod(shape) * dtype.itemsize != entry.file_size - array.tell():
                         raise Refused("its arrays have other sizes")

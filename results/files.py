@@ -37,6 +37,8 @@ def parse_json(text: str | bytes) -> Any:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     check_nesting(payload)
+    if (b"\\u" if isinstance(text, bytes) else "\\u") in text:  # type: ignore[operator]
+        json.dumps(payload, ensure_ascii=False).encode()  # half of a pair can't be written again
     return payload
 
 

@@ -107,7 +107,8 @@ def _read(path: Path) -> RunRecord | Damaged:
     try:
         return RunRecord.from_text(read_limited(path, "record_bytes").decode())
     except (OSError, ValueError, RecursionError, CovbenchError) as error:
-        return Damaged(path, " ".join(str(error).split())[:200])
+        most = 1000 if isinstance(error, CovbenchError) else 200
+        return Damaged(path, " ".join(str(error).split())[:most])
 
 
 def _failures(folder: Path) -> list[Failure]:

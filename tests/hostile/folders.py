@@ -22,6 +22,13 @@ def folder(path: Path, out: Path, **options: Any) -> Any:
     return prepare_dataset("folder", path, as_name="mine", root=out, **options)
 
 
+def groups_of_bytes(path: Path, out: Path) -> Any:
+    """A groups.csv beside two images."""
+    from benchmark.datasets.folder import _read_groups
+
+    return _read_groups(path, {"a": (path, path), "b": (path, path)})
+
+
 def stacks(path: Path, out: Path) -> Any:
     return prepare_dataset("ct100", path, root=out)
 
@@ -349,3 +356,5 @@ def _prepared() -> Iterator[Case]:
 
 
 CASES = (*_pairs(), *_groups(), *_stacks(), *_prepared())
+SEEDED = {"groups_of_bytes": folder}
+"""Readers that are fuzzed, and those whose cases they start from."""

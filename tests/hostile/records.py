@@ -56,6 +56,11 @@ def predictions(path: Path, out: Path) -> Any:
     return read_predictions(path, found)
 
 
+def bytes_of_predictions(path: Path, out: Path) -> Any:
+    """A predictions.npz that a record vouches for."""
+    return predictions(run_with(PREDICTIONS, path.read_bytes())(out), out)
+
+
 def plan(path: Path, out: Path) -> Any:
     return read_plan(path.parent)
 
@@ -198,7 +203,7 @@ def run_with(name: str, content: bytes | Callable[[], bytes]) -> Callable[[Path]
         made = content() if callable(content) else content
         found = make_record(data={"n_test": 2}).model_copy(update={"files": {name: sha256(made)}})
         place = folder / "runs" / found.spec.folder
-        place.mkdir(parents=True)
+        place.mkdir(parents=True, exist_ok=True)
         (place / name).write_bytes(made)
         (place / RECORD).write_text(found.to_text())
         return folder / "runs"
@@ -374,7 +379,8 @@ def _archives() -> Iterator[Case]:
         yield Case(f"archive with a {word}", imported, made, says=("not a plain file",))
     yield Case("archive of zeros without end", imported, raw(lambda: packed(2**28)))
     entry = special(f"{FOLDER}/{PREDICTIONS}", size=2**28).tobuf(tarfile.USTAR_FORMAT)
-    head = tar([("manifest.json", manifest_text(good))]).rstrip(b"\0")
+    listed = {f"{FOLDER}/{PREDICTIONS}": "0" * 64}
+    head = tar([("manifest.json", manifest_text(good, files=listed))]).rstrip(b"\0")
     head += bytes(-len(head) % 512)
     yield Case(
         "archive that is a bomb",
@@ -463,3 +469,5 @@ def _archives() -> Iterator[Case]:
 
 
 CASES = (*_records(), *_files(), *_archives())
+SEEDED = {"bytes_of_predictions": predictions}
+"""Readers that are fuzzed, and those whose cases they start from."""

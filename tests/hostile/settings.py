@@ -119,7 +119,7 @@ def _toml() -> Iterator[Case]:
         "seeds=1..5",
         "name=\ud800",
     ):
-        key = one_line(word.partition("=")[0][:20].strip("[")) or "="
+        key = one_line(word.partition("=")[0][:20].strip("[")) or ""
         yield Case(
             f"--set {word[:20]!r}",
             overridden(word),
