@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,10 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
             refused.append(f"{path.name} is damaged (its bytes don't match its SHA-256)")
             continue
         try:
-            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True), refused
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of the reader, about what is refused below anyway
+                state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+            return state, refused
         except Exception as error:  # a damaged file can break its reader in any way
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             refused.append(f"{path.name} can't be read: {reason}")

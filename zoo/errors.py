@@ -38,14 +38,19 @@ def one_line(text: str) -> str:
     Line breaks, control characters and what can't be encoded become escapes; a text of thousands
     of characters loses its middle.
     """
-    if len(text) > _MOST_CHARACTERS:
-        text = f"{text[: _MOST_CHARACTERS // 2]} … {text[-_MOST_CHARACTERS // 2 :]}"
+    text = _cut(text)
     if text.isprintable():
         return text
-    return "".join(
-        each if each.isprintable() or each == "\u00a0" else each.encode("unicode_escape").decode()
-        for each in text
+    escaped = (
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
     )
+    return _cut("".join(escaped))
+
+
+def _cut(text: str) -> str:
+    """A text without the middle of thousands of characters."""
+    half = _MOST_CHARACTERS // 2
+    return text if len(text) <= 2 * half else f"{text[:half]} … {text[-half:]}"
 
 
 def unknown(kind: str, word: str, known: Iterable[str], listing: str) -> CovbenchError:

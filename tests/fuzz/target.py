@@ -10,6 +10,7 @@ import gc
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,8 @@ def main() -> None:
     name, *options = sys.argv[1:]
     module, reader, file, instrumented = TARGETS[name]
     with atheris.instrument_imports(include=list(instrumented)):
-        cases = __import__(f"tests.hostile.{module}").hostile
-        read: Callable[[Path, Path], Any] = getattr(getattr(cases, module), reader)
+        cases = import_module(f"tests.hostile.{module}")
+    read: Callable[[Path, Path], Any] = getattr(cases, reader)
     from tests.hostile.case import check_two_lines
     from zoo.errors import CovbenchError
 
@@ -80,16 +81,13 @@ def main() -> None:
 
 def write_seeds(name: str, folder: Path) -> int:
     """The small files that the corpus has for a reader."""
-    from importlib import import_module
-
     module, reader, file, _ = TARGETS[name]
     found = import_module(f"tests.hostile.{module}")
-    wanted = getattr(found, reader)
+    # What reads one file of a folder starts from the cases of what reads the folder.
+    wanted = getattr(found, "SEEDED", {}).get(reader) or getattr(found, reader)
     count = 0
     for place, case in enumerate(found.CASES):
-        if case.read is not wanted and reader not in getattr(found, "SEEDED", {}):
-            continue
-        if case.read is not wanted and case.read is not found.SEEDED[reader]:
+        if case.read is not wanted:
             continue
         with tempfile.TemporaryDirectory() as scratch:
             path = seed_file(case.make(Path(scratch)), file)
