@@ -26,6 +26,7 @@ def models(
         ),
     ] = None,
     as_json: options.Json = False,
+    limit: options.Limit = None,
 ) -> int:
     """List networks; with one exact name, show all that is known of it."""
     from runners.trial import try_files
@@ -204,6 +205,7 @@ def protocols(
         typer.Argument(help="A shipped protocol, or a path to your own TOML.", show_default=False),
     ] = None,
     as_json: options.Json = False,
+    limit: options.Limit = None,
 ) -> int:
     """List the protocols; with a name, show all of its settings as TOML."""
     from benchmark.protocols import list_protocols, load_protocol
