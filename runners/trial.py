@@ -15,6 +15,9 @@ from zoo.limits import limits, raising
 from zoo.plugins import is_file, load
 from zoo.selection import terms
 
+# What workers need too: they are forked from the same server.
+_PRELOAD = ("runners.worker", "zoo.nets", "torchvision.models")
+
 
 def try_files(words: Sequence[str]) -> None:
     """Import the files that a selection names, each in a process of its own.
@@ -27,7 +30,7 @@ def try_files(words: Sequence[str]) -> None:
     """
     files = list(dict.fromkeys(_files(words)))
     seconds = limits().plugin_seconds
-    for place, answer in run_isolated(_try, files, seconds=seconds, preload=["zoo.nets"]):
+    for place, answer in run_isolated(_try, files, seconds=seconds, preload=_PRELOAD):
         if isinstance(answer, tuple):
             raise CovbenchError(*answer)
         if isinstance(answer, Broken):

@@ -6,11 +6,33 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile.case import listing
-from tests.hostile.plugins import IMPORTS, PLACES, Command, run
+from runners.trial import try_files
+from tests.hostile.case import Case, listing, run_case
+from tests.hostile.plugins import CASES, NET, PLACES, Command, run
+from zoo.errors import CovbenchError
 
 
-@pytest.mark.parametrize("command", [*IMPORTS, *PLACES], ids=lambda each: each.name)
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The server that imports are forked from, so that its start doesn't count as their time."""
+    path = tmp_path_factory.mktemp("good") / "good.py"
+    path.write_text(NET.format(name="HostileGood"))
+    try_files([str(path)])
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda each: each.name)
+def test_hostile_import(
+    case: Case, server: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COVBENCH_LIMITS", "plugin_seconds=5")
+    if case.name != "a file that deletes itself":
+        run_case(case, tmp_path / "room")
+        return
+    with pytest.raises(CovbenchError, match="was gone after it had been imported"):
+        case.read(case.make(tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize("command", PLACES, ids=lambda each: each.name)
 def test_hostile_command(command: Command, tmp_path: Path) -> None:
     done = run(command, tmp_path / "room")
     assert done.returncode == command.code, done.stderr + done.stdout
