@@ -7,6 +7,7 @@ must not take the command with it.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterable, Sequence
 
 from runners.isolated import Broken, run_isolated
@@ -30,13 +31,15 @@ def try_files(words: Sequence[str]) -> None:
     """
     files = list(dict.fromkeys(_files(words)))
     seconds = limits().plugin_seconds
-    for place, answer in run_isolated(_try, files, seconds=seconds, preload=_PRELOAD):
+    trials = [(file, seconds) for file in files]
+    for place, answer in run_isolated(_try, trials, preload=_PRELOAD):
         if isinstance(answer, tuple):
             raise CovbenchError(*answer)
         if isinstance(answer, Broken):
-            hung = answer.reason.startswith("it took more than")
+            hung = answer.reason.endswith("SIGALRM")
+            reason = f"it took more than {seconds} s" if hung else answer.reason
             raise CovbenchError(
-                f"{files[place]} can't be imported: {answer.reason}.",
+                f"{files[place]} can't be imported: {reason}.",
                 "A file of a network must define it and end: put what else it does below "
                 '`if __name__ == "__main__":`.' + (f" {raising('plugin_seconds')}" if hung else ""),
             )
@@ -51,14 +54,18 @@ def _files(words: Sequence[str]) -> Iterable[str]:
                 yield os.path.abspath(name)
 
 
-def _try(name: str) -> tuple[str, str] | None:
-    """Import one file; the two lines of what is wrong with it, or None."""
+def _try(trial: tuple[str, int]) -> tuple[str, str] | None:
+    """Import one file within some seconds; the two lines of what is wrong with it, or None."""
+    name, seconds = trial
+    signal.alarm(seconds)  # ends the process, whatever it is doing then
     forks: list[int] = []
     os.register_at_fork(before=lambda: forks.append(1), after_in_child=lambda: os._exit(0))
     try:
         load(name)
     except CovbenchError as error:
         return error.problem, error.remedy
+    finally:
+        signal.alarm(0)
     if forks:
         return (
             f"{name} starts processes while it is imported.",
