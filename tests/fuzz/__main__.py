@@ -27,7 +27,7 @@ def main() -> int:
             *(sys.executable, "-m", "tests.fuzz.target", name),
             f"-max_total_time={given.seconds}",
             "-rss_limit_mb=1500",
-            "-timeout=20",
+            "-timeout=120",
             "-max_len=65536",
             "-print_final_stats=1",
             f"-artifact_prefix={given.to / name}-",
