@@ -24,6 +24,12 @@ from zoo.limits import check_nesting, read_limited
 M = TypeVar("M", bound=BaseModel)
 
 _TITLES = ("name", "description")
+# The parser's time grows with the square of the parts of a key.
+_LONG_KEY = re.compile(
+    r"""(?:^|[{,])[ \t]*+\[{0,2}+[ \t]*+"""
+    r"""(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){64}""",
+    re.MULTILINE | re.ASCII,
+)
 _FORM = 'The file must be valid TOML: [section] lines and key = value; text in "quotes".'
 
 
@@ -177,6 +183,8 @@ def parse_toml(text: str, source: str) -> dict[str, Any]:
         CovbenchError: It is no TOML, or is nested too deeply.
     """
     try:
+        if _LONG_KEY.search(text):
+            raise RecursionError  # told as the parser's own
         data = tomllib.loads(text)
         check_nesting(data)
     except RecursionError:

@@ -48,7 +48,7 @@ def _toml() -> Iterator[Case]:
             ("of lists in lists", "name = " + "[" * 100_000),
             ("of a few hundred lists", "name = " + "[" * 200 + "]" * 200, "nested"),
             ("of tables in tables", "[" + ".".join("a" * 1 for _ in range(500)) + "]", "nested"),
-            ("of keys in keys", ".".join(["a"] * 5000) + " = 1"),
+            ("of keys in keys", ".".join(["a"] * 200_000) + " = 1", "nested"),
             ("with a number of 5,000 digits", "[optim]\nepochs = " + "9" * 5000),
             ("with a key twice", 'name = "a"\nname = "b"'),
             ("with a table twice", "[input]\n[input]"),
