@@ -10,7 +10,7 @@ DEMO_DATA := .data
 # The demo's networks, and six light ones of Table III more.
 STORE_MODELS := @demo,edanet,lednet,espnet,mobilenetv3-miniseg,shufflenet-miniseg,bisenet
 
-.PHONY: help install demo test slow learn lint format zoo store gallery bench clean
+.PHONY: help install demo test slow fuzz learn lint format zoo store gallery bench clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ test: $(INSTALLED)  ## Run the tests
 
 slow: $(INSTALLED)  ## Run what takes long: learning, chaos
 	$(BIN)/python -m pytest -m slow
+
+fuzz: $(INSTALLED)  ## Fuzz every reader for 60 s; findings lie in build/fuzz
+	$(BIN)/python -m tests.fuzz
 
 learn: $(INSTALLED)  ## Train every network whose source changed until it beats the trivial ones
 	COVBENCH_DATA=$(DEMO_DATA) $(BIN)/python -m bench.learn

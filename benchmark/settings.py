@@ -19,10 +19,18 @@ from typing import Any, Generic, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 
 from zoo.errors import CovbenchError, unknown
+from zoo.limits import check_nesting, read_limited
 
 M = TypeVar("M", bound=BaseModel)
 
 _TITLES = ("name", "description")
+# The parser's time grows with the square of the parts of a key.
+_LONG_KEY = re.compile(
+    r"""(?:^|[{,])[ \t]*+\[{0,2}+[ \t]*+"""
+    r"""(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){64}""",
+    re.MULTILINE | re.ASCII,
+)
+_FORM = 'The file must be valid TOML: [section] lines and key = value; text in "quotes".'
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ class SettingsFiles(Generic[M]):
                 cannot be read.
         """
         text, stem, source = self._read(name_or_path)
-        data = {"name": stem} | _parse(text, source)
+        data = {"name": stem} | parse_toml(text, source)
         self._check_keys(data, source)
         for key, value in _pairs(overrides):
             section, field = self._full_key(key).split(".")
@@ -102,7 +110,8 @@ class SettingsFiles(Generic[M]):
             file = resources.files(self.package) / f"{word}.toml"
             return file.read_text(encoding="utf-8"), word, f"{self.kind} {word}"
         try:
-            return Path(word).read_text(encoding="utf-8"), Path(word).stem, word
+            text = read_limited(Path(word), "settings_bytes").decode()
+            return text.replace("\r\n", "\n"), Path(word).stem, word
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise CovbenchError(
@@ -163,17 +172,32 @@ def format_value(value: object) -> str:
     return "none" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
-def _parse(text: str, source: str) -> dict[str, Any]:
+def parse_toml(text: str, source: str) -> dict[str, Any]:
+    """What a TOML file says.
+
+    Args:
+        text: Its text.
+        source: How it is called in an error.
+
+    Raises:
+        CovbenchError: It is no TOML, or is nested too deeply.
+    """
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        if _LONG_KEY.search(text):
+            raise RecursionError  # told as the parser's own
+        data = tomllib.loads(text)
+        check_nesting(data)
+    except RecursionError:
+        raise CovbenchError(f"{source} is nested too deeply.", _FORM) from None
+    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
         found = re.search(r"^(.*) \(at line (\d+), column \d+\)$", str(error))
         # The parser gives no number where the file ends too early.
         reason, line = found.groups() if found else (str(error), str(text.count("\n") + 1))
         raise CovbenchError(
             f"{source}, line {line}: {reason}.",
-            'The file must be valid TOML: [section] lines and key = value; text in "quotes".',
+            _FORM,
         ) from None
+    return data
 
 
 def _pairs(overrides: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, Any]]:
@@ -196,7 +220,7 @@ def _value(text: str) -> Any:
     for candidate in (text, f"[{text}]"):
         try:
             parsed = tomllib.loads(f"value = {candidate}")
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             continue
         if parsed.keys() == {"value"}:
             return parsed["value"]
@@ -217,8 +241,10 @@ def _explain(error: ValidationError, data: Mapping[str, Any], source: str) -> Co
         _allowed(detail["msg"]) for detail in details if detail["loc"][:2] == place
     )
     key = ".".join(str(part) for part in place)
+    shown = json.dumps(value, default=str)
+    shown = shown if len(shown) <= 200 else f"{shown[:200]}…"
     return CovbenchError(
-        f"{key} = {json.dumps(value, default=str)} is not allowed ({source}).",
+        f"{key} = {shown} is not allowed ({source}).",
         f"{key} must be {', or '.join(allowed)}.",
     )
 

@@ -23,8 +23,9 @@ from results.provenance import covbench_version
 from results.record import Failure, RunRecord
 from results.spec import RunSpec, sha256
 from results.store import RECORD, Damaged, Store
-from results.untrusted import MANIFEST, MAX_BYTES, WEIGHTS, Refused, kind_of
+from results.untrusted import LIMITS, MANIFEST, WEIGHTS, Refused, kind_of
 from zoo.errors import CovbenchError
+from zoo.limits import limits, read_limited
 
 SCHEMA = 1
 NOTE = "The hashes show damage, not honesty: whoever made this file could have written anything."
@@ -156,8 +157,9 @@ class _Parcel:
         """
         if not path.is_file() or sha256_file(path) != expected:
             raise Refused(f"{path} is missing or doesn't match the SHA-256 in its record")
-        if path.stat().st_size > MAX_BYTES[kind]:
-            raise Refused(f"{path} has more than {MAX_BYTES[kind]} bytes")
+        most = int(getattr(limits(), LIMITS[kind]))
+        if path.stat().st_size > most:
+            raise Refused(f"{path} has more than {most} bytes (limit {LIMITS[kind]})")
         if kind == PREDICTIONS:
             with path.open("rb") as file:
                 check_predictions(file)
@@ -270,9 +272,9 @@ def _failures(root: Path, wanted: Callable[[RunSpec], bool]) -> Iterator[Failure
     """The readable accounts of failed attempts."""
     for path in found_below(root, "failed-*.json"):
         try:
-            failure = Failure.model_validate_json(path.read_text(encoding="utf-8"))
+            failure = Failure.model_validate_json(read_limited(path, "failure_bytes"))
             check_values(failure.spec.model_dump(mode="json"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, CovbenchError):
             continue  # as in `covbench status`: an account that can't be read tells nothing
         if failure.attempt > 0 and wanted(failure.spec):
             yield failure

@@ -14,6 +14,8 @@ from results.files import found_below
 from results.record import RunRecord
 from results.spec import RunSpec, sha256
 from results.store import RECORD
+from zoo.errors import CovbenchError
+from zoo.limits import read_limited
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,14 +80,21 @@ def read_cases(root: Path, wanted: Callable[[RunSpec], bool] = lambda _: True) -
     for path in found_below(root, RECORD):
         spec = None
         try:
-            record = RunRecord.from_text(path.read_text(encoding="utf-8"))
+            record = RunRecord.from_text(read_limited(path, "record_bytes").decode())
             spec = record.spec
             if spec.id in records or not wanted(spec):
                 continue
-            own = _lines(record, (path.parent / CASES).read_bytes())
+            own = _lines(record, read_limited(path.parent / CASES, "cases_bytes"))
         except FileNotFoundError:
             left_out.append(LeftOut(path.parent, f"it has no {CASES}", spec))
-        except (OSError, ValueError, TypeError, RecursionError, csv.Error) as error:
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            RecursionError,
+            csv.Error,
+            CovbenchError,
+        ) as error:
             reason = " ".join(str(error).split())[:200]
             left_out.append(LeftOut(path.parent, reason, spec))
         else:
@@ -107,6 +116,9 @@ def _lines(record: RunRecord, content: bytes) -> list[dict[str, Any]]:
         raise ValueError(f"its record names no {CASES}")
     if sha256(content) != expected:
         raise ValueError(f"{CASES} doesn't match the SHA-256 in its record")
+    found = list(csv.DictReader(io.StringIO(content.decode("utf-8"), newline="")))
+    if any(None in line or None in line.values() for line in found):
+        raise ValueError(f"a line of {CASES} has not one field a column")
     spec = record.spec
     shared = {
         "row": spec.row,
@@ -119,8 +131,7 @@ def _lines(record: RunRecord, content: bytes) -> list[dict[str, Any]]:
         "run": spec.id,
     }
     return [
-        {**shared, **{name: _value(name, text) for name, text in line.items()}}
-        for line in csv.DictReader(io.StringIO(content.decode("utf-8"), newline=""))
+        {**shared, **{name: _value(name, text) for name, text in line.items()}} for line in found
     ]
 
 

@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 from results.anonymous import texts
 from results.cases import CASES, COLUMNS, WORDS
 from results.predictions import PREDICTIONS
-from results.untrusted import MAX_BYTES, MAX_DIRECTORY_BYTES, MAX_INTEGER, Refused
+from results.untrusted import MAX_INTEGER, Refused
+from zoo.limits import limits
 
 
 def check_values(payload: Any) -> None:
@@ -23,7 +24,10 @@ def check_values(payload: Any) -> None:
     Raises:
         Refused: There is one.
     """
+    most = limits().text_characters
     for text in texts(payload):
+        if len(text) > most:
+            raise Refused(f"a text has more than {most} characters", "text_characters", len(text))
         _check_text(text)
     for number in _integers(payload):
         if abs(number) >= MAX_INTEGER:
@@ -80,8 +84,9 @@ def check_predictions(file: BinaryIO) -> int:
         file.seek(-42, io.SEEK_END)
         large, end = file.read(20), file.read(22)
         size = int.from_bytes(end[12:16], "little")
-        if large[:4] == b"PK\6\7" or end[:4] != b"PK\5\6" or size > MAX_DIRECTORY_BYTES:
-            raise Refused("it has too many arrays, or a comment")
+        most = limits()
+        if large[:4] == b"PK\6\7" or end[:4] != b"PK\5\6" or size > most.directory_bytes:
+            raise Refused("it has too many arrays, or a comment", "directory_bytes")
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
             if [entry.filename for entry in entries] != [
@@ -89,8 +94,9 @@ def check_predictions(file: BinaryIO) -> int:
                 *(f"p{place}.npy" for place in range(len(entries) - 1)),
             ]:
                 raise Refused("its arrays have other names")
-            if sum(entry.file_size for entry in entries) > 4 * MAX_BYTES[PREDICTIONS]:
-                raise Refused("its arrays are too large")
+            unpacked = sum(entry.file_size for entry in entries)
+            if unpacked > most.predictions_unpacked_bytes:
+                raise Refused("its arrays are too large", "predictions_unpacked_bytes", unpacked)
             for entry in entries:
                 if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                     raise Refused("its arrays are compressed in another way")
@@ -100,7 +106,7 @@ def check_predictions(file: BinaryIO) -> int:
                     shape, _, dtype = npy.read_array_header_1_0(array)
                     ids = entry.filename == "ids.npy"
                     good = dtype.kind == "U" if ids else dtype.str == "|u1"
-                    if not good or len(shape) != (1 if ids else 2):
+                    if not good or len(shape) != (1 if ids else 2) or min(shape) < 0:
                         raise Refused("its arrays have other types")
                     if math.prod(shape) * dtype.itemsize != entry.file_size - array.tell():
                         raise Refused("its arrays have other sizes")
@@ -108,7 +114,8 @@ def check_predictions(file: BinaryIO) -> int:
                         raise Refused("it has not one array an image")
     except Exception as error:  # zipfile and numpy fail in many ways on what is not theirs
         reason = error if isinstance(error, Refused) else type(error).__name__
-        raise Refused(f"{PREDICTIONS} is not what it should be: {reason}") from error
+        limit, needed = getattr(error, "limit", ""), getattr(error, "needed", None)
+        raise Refused(f"{PREDICTIONS} is not what it should be: {reason}", limit, needed) from error
     return len(entries) - 1
 
 

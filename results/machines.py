@@ -14,6 +14,7 @@ from benchmark.speed.timing import BatchPoint, Timing
 from results.files import write_atomically
 from results.record import Code, Environment
 from zoo.errors import CovbenchError, unknown
+from zoo.limits import read_limited
 
 SCHEMA = 1
 _FOLDER = Path(__file__).parent / "machines"
@@ -134,7 +135,7 @@ def read_profile(path: Path) -> MachineProfile:
         CovbenchError: The file is missing, is no profile, or is of a newer schema.
     """
     try:
-        profile = MachineProfile.model_validate_json(path.read_bytes())
+        profile = MachineProfile.model_validate_json(read_limited(path, "profile_bytes"))
     except OSError as error:
         raise CovbenchError(
             f"The profile {path} can't be read: {error.strerror}.", "Check the path."

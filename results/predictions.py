@@ -13,6 +13,7 @@ from results.record import RunRecord
 from results.spec import sha256
 from results.store import Store
 from zoo.errors import CovbenchError
+from zoo.limits import raising, read_limited
 
 PREDICTIONS = "predictions.npz"
 ROUNDED_HALF = 128
@@ -33,6 +34,9 @@ def read_predictions(root: Path, record: RunRecord) -> dict[str, npt.NDArray[np.
     Raises:
         CovbenchError: The run kept none, or the file is missing or not that of the record.
     """
+    from results.contents import check_predictions  # both need the name of the file
+    from results.untrusted import Refused
+
     path = Store(root).folder(record.spec) / PREDICTIONS
     expected = record.files.get(PREDICTIONS)
     if expected is None or not path.is_file():
@@ -40,12 +44,21 @@ def read_predictions(root: Path, record: RunRecord) -> dict[str, npt.NDArray[np.
             f"There are no predictions of {record.spec.title} ({path}).",
             "Run it with --set keep=predictions; an archive has them by export --predictions all.",
         )
-    content = path.read_bytes()
+    content = read_limited(path, "predictions_bytes")
     if sha256(content) != expected:
         raise CovbenchError(
             f"{path} doesn't match the SHA-256 in its record.",
             "Put the original file back, or run it again: covbench run --force.",
         )
+    try:
+        check_predictions(io.BytesIO(content))
+    except Refused as error:
+        raise CovbenchError(
+            f"{path} can't be read: {error}.",
+            raising(error.limit, error.needed)
+            if error.limit
+            else "Put the original file back, or run it again: covbench run --force.",
+        ) from error
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         return {str(name): file[f"p{place}"] for place, name in enumerate(file["ids"])}
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from pathlib import Path
 
-from zoo.errors import unknown
+from zoo.errors import CovbenchError, unknown
+from zoo.limits import read_limited
 
 _FOLDER = Path(__file__).parent / "published"
 _MINISEG = "MiniSeg, arXiv 2004.09750v1"
@@ -121,6 +123,26 @@ def published_names() -> tuple[str, ...]:
     )
 
 
+def read_rows(path: Path) -> tuple[Mapping[str, str], ...]:
+    """The rows of a printed table, each a mapping of column to cell.
+
+    Raises:
+        CovbenchError: The file is missing, or no table with a name for every cell.
+    """
+    try:
+        text = read_limited(path, "table_bytes").decode()
+        head, *lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+        if len(set(head)) < len(head) or any(len(line) != len(head) for line in lines):
+            raise ValueError("a line has not one cell a column, or two columns have one name")
+    except (OSError, ValueError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise CovbenchError(
+            f"The printed table {path} can't be read: {reason}.",
+            "It comes with covbench: install it again.",
+        ) from error
+    return tuple(dict(zip(head, line, strict=True)) for line in lines)
+
+
 @cache
 def published_table(name: str) -> PublishedTable:
     """One published table.
@@ -139,8 +161,7 @@ def published_table(name: str) -> PublishedTable:
     if name not in published_names():
         raise unknown("published table", name, published_names(), ", ".join(published_names()))
     paper, _, number = name.partition("-table")
-    with (_FOLDER / f"{paper}_table{number}.csv").open(newline="", encoding="utf-8") as file:
-        rows = tuple(csv.DictReader(file))
+    rows = read_rows(_FOLDER / f"{paper}_table{number}.csv")
     if paper == "miniseg":
         return PublishedTable(
             name,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from results.anonymous import account
 from results.archive import SCHEMA, Manifest
 from results.cases import CASES
 from results.contents import check_cases, check_predictions, check_values
+from results.files import parse_json
 from results.predictions import PREDICTIONS
 from results.record import Failure, RunRecord
 from results.spec import RunSpec
@@ -85,7 +85,7 @@ def _manifest(member: Member) -> Manifest:
         raise Refused(f"it doesn't begin with {MANIFEST}")
     content = b"".join(member.chunks)
     try:
-        payload = json.loads(content)
+        payload = parse_json(content)
         version = payload.get("schema") if isinstance(payload, dict) else None
         if version != SCHEMA:
             raise Refused(f"it has schema {ascii(version)[:40]}; this covbench reads {SCHEMA}")
@@ -116,7 +116,7 @@ def _take(member: Member, expected: str, target: Path, run: Arrived, name: str) 
         elif member.kind == RECORD:
             text = target.read_text(encoding="utf-8")
             run.record = RunRecord.from_text(text)
-            check_values(json.loads(text))
+            check_values(parse_json(text))
         elif member.kind == "failed-N.json":
             failure = Failure.model_validate_json(target.read_bytes())
             check_values(failure.spec.model_dump(mode="json"))

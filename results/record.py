@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.complexity import Cost
 from benchmark.metrics import Score
+from results.files import parse_json
 from results.spec import RunSpec, canonical_json, sha256
 
 SCHEMA = 1
@@ -139,7 +140,7 @@ class RunRecord(_Block):
         Raises:
             ValueError: The text is no record, is damaged, or comes from a newer covbench.
         """
-        payload = json.loads(text)
+        payload = parse_json(text)
         if not isinstance(payload, dict):
             raise ValueError("not a JSON object")
         if payload.get("schema") != SCHEMA:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from results.files import found_below, look_again, read_text, write_once
+from results.files import found_below, lasting, look_again, write_once
 from results.record import Failure, RunRecord
 from results.spec import RunSpec
 from zoo.errors import CovbenchError
+from zoo.limits import read_limited
 
 RECORD = "record.json"
 
@@ -107,17 +108,20 @@ def load_records(path: str | Path) -> list[RunRecord]:
 
 def _read(path: Path) -> RunRecord | Damaged:
     try:
-        return RunRecord.from_text(read_text(path))
-    except (OSError, ValueError, RecursionError) as error:
-        return Damaged(path, " ".join(str(error).split())[:200])
+        text = lasting(lambda: read_limited(path, "record_bytes")).decode()
+        return RunRecord.from_text(text)
+    except (OSError, ValueError, RecursionError, CovbenchError) as error:
+        most = 1000 if isinstance(error, CovbenchError) else 200
+        return Damaged(path, " ".join(str(error).split())[:most])
 
 
 def _failures(folder: Path) -> list[Failure]:
     """The readable accounts of failed attempts in a run's folder, oldest first."""
     found = []
     for path in folder.glob("failed-*.json"):
-        with suppress(ValueError, OSError):
-            found.append(Failure.model_validate_json(read_text(path)))
+        with suppress(ValueError, OSError, CovbenchError):
+            text = lasting(lambda path=path: read_limited(path, "failure_bytes"))
+            found.append(Failure.model_validate_json(text))
     return sorted(found, key=lambda failure: failure.attempt)
 
 

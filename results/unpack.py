@@ -20,8 +20,9 @@ from results.receive import Arrived, Waiting, receive
 from results.record import RunRecord, now
 from results.spec import RunSpec
 from results.store import Store
-from results.untrusted import MAX_BYTES, Refused
+from results.untrusted import LIMITS, Refused
 from zoo.errors import CovbenchError
+from zoo.limits import raising
 
 IMPORTED = "imported.json"
 """Lies beside a record that came out of an archive, and says of which."""
@@ -84,9 +85,12 @@ def unpack(path: Path, root: Path, dry_run: bool = False) -> Imported:
             manifest, runs = receive(path, room, dry_run)
         except (Refused, RecursionError) as error:
             reason = "".join(each if each.isprintable() else " " for each in str(error))[:300]
+            remedy = "Get the file again, or a newer covbench if that wrote it."
+            if isinstance(error, Refused) and error.limit:
+                remedy = f"Check who made it. {raising(error.limit, error.needed)}"
             raise CovbenchError(
                 f"{path} can't be imported: {reason or 'it is nested too deeply'}.",
-                "Nothing was written. Get the file again, or a newer covbench if that wrote it.",
+                f"Nothing was written. {remedy}",
             ) from error
         store = Store(root)
         for run in runs.values():
@@ -142,7 +146,7 @@ def _settle(
                     new.append(spec)
     records = tuple(run.record for run in runs if run.record)
     cases = (run.files[CASES].images or 0 for run in runs if CASES in run.files)
-    sources = sum(name not in MAX_BYTES for run in runs for name in run.files)
+    sources = sum(name not in LIMITS for run in runs for name in run.files)
     return Imported(
         manifest,
         digest,

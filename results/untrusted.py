@@ -1,7 +1,6 @@
 """Reading an archive that nobody vouches for: limits first, then plain files.
 
-The limits are far above what honest archives need, and low enough that a hostile one can't
-exhaust the machine. They are checked before memory is asked for.
+The limits themselves: `zoo.limits`.
 """
 
 from __future__ import annotations
@@ -17,38 +16,21 @@ from typing import BinaryIO
 from results.cases import CASES
 from results.predictions import PREDICTIONS
 from results.store import RECORD
+from zoo.limits import limits
 
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 
-MAX_ARCHIVE_BYTES = 2**33
-"""Bytes of an archive."""
-
-MAX_UNPACKED_BYTES = 2**34
-"""Bytes of all its files together."""
-
-MAX_RATIO = 1000
-"""Bytes that one byte of an archive can stand for (a store of 90 runs: 10)."""
-
-MAX_MEMORY_BYTES = 2**27
-"""Bytes that the decompressor may ask for (ours writes archives that need 9 MiB)."""
-
-MAX_FILES = 200_000
-"""Files of one archive."""
-
-MAX_BYTES = {
-    MANIFEST: 2**26,
-    RECORD: 2**23,
-    CASES: 2**26,
-    PREDICTIONS: 2**29,
-    WEIGHTS: 2**31,
-    "failed-N.json": 2**20,
-    "NAME.py": 2**21,
+LIMITS = {
+    MANIFEST: "manifest_bytes",
+    RECORD: "record_bytes",
+    CASES: "cases_bytes",
+    PREDICTIONS: "predictions_bytes",
+    WEIGHTS: "weights_bytes",
+    "failed-N.json": "failure_bytes",
+    "NAME.py": "source_bytes",
 }
-"""Bytes of one file, by its kind. There are no other kinds."""
-
-MAX_DIRECTORY_BYTES = 2**23
-"""Bytes of the table of contents of a predictions.npz (100,000 images)."""
+"""The limit of each kind of file in an archive. There are no other kinds."""
 
 MAX_INTEGER = 2**63
 """What a whole number in a record stays below."""
@@ -64,7 +46,18 @@ _PATTERNS = {
 
 
 class Refused(ValueError):
-    """Why an archive is not let in."""
+    """Why an archive is not let in.
+
+    Args:
+        reason: Why, as the end of a sentence.
+        limit: The limit that it exceeds, if it is one.
+        needed: What the limit would have to be, where that is known.
+    """
+
+    def __init__(self, reason: str, limit: str = "", needed: int | None = None) -> None:
+        super().__init__(reason)
+        self.limit = limit
+        self.needed = needed
 
 
 @dataclass(frozen=True)
@@ -73,7 +66,7 @@ class Member:
 
     Attributes:
         name: Its name in the archive, which is one of those that may be there.
-        kind: Which of `MAX_BYTES` it is.
+        kind: Which of `LIMITS` it is.
         size: Its bytes.
         chunks: Its contents.
     """
@@ -89,8 +82,11 @@ class _Stream:
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
-        self._left = min(MAX_UNPACKED_BYTES, size * MAX_RATIO)
-        self._xz = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_MEMORY_BYTES)
+        most = limits()
+        by_ratio = size * most.archive_ratio
+        self._left = min(most.archive_unpacked_bytes, by_ratio)
+        self._limit = "archive_ratio" if self._left == by_ratio else "archive_unpacked_bytes"
+        self._xz = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=most.decoder_bytes)
 
     def some(self, most: int) -> bytes:
         """At least one byte and at most so many; none at the end."""
@@ -101,10 +97,11 @@ class _Stream:
             try:
                 found = self._xz.decompress(more, max_length=most)
             except lzma.LZMAError as error:
-                raise Refused(f"it can't be decompressed: {error}") from error
+                limit = "decoder_bytes" if "emory" in str(error) else ""
+                raise Refused(f"it can't be decompressed: {error}", limit) from error
             self._left -= len(found)
             if self._left < 0:
-                raise Refused("it unpacks to far more than its size allows")
+                raise Refused("it unpacks to far more than its size allows", self._limit)
             if found:
                 return found
         return b""
@@ -136,8 +133,9 @@ def members(path: Path) -> Iterator[Member]:
         Refused: The archive is damaged, too large, or holds what no archive of ours does.
     """
     size = path.stat().st_size
-    if size > MAX_ARCHIVE_BYTES:
-        raise Refused(f"it has {size} bytes, more than {MAX_ARCHIVE_BYTES}")
+    most = limits()
+    if size > most.archive_bytes:
+        raise Refused(f"it has {size} bytes, more than {most.archive_bytes}", "archive_bytes", size)
     seen: set[str] = set()
     try:
         with path.open("rb") as file:
@@ -145,8 +143,8 @@ def members(path: Path) -> Iterator[Member]:
             while (member := _next(stream)) is not None:
                 if member.name in seen:
                     raise Refused(f"{member.name} is in it twice")
-                if len(seen) == MAX_FILES:
-                    raise Refused(f"it has more than {MAX_FILES} files")
+                if len(seen) == most.archive_files:
+                    raise Refused(f"it has more than {most.archive_files} files", "archive_files")
                 seen.add(member.name)
                 yield member
                 for _ in member.chunks:  # what the caller left
@@ -167,8 +165,10 @@ def _next(stream: _Stream) -> Member | None:
     if info.type != tarfile.REGTYPE:
         raise Refused(f"{info.name!a} is not a plain file")
     kind = kind_of(info.name)
-    if not 0 <= info.size <= MAX_BYTES[kind]:
-        raise Refused(f"{info.name} has {info.size} bytes, more than {MAX_BYTES[kind]}")
+    limit = LIMITS[kind]
+    most = int(getattr(limits(), limit))
+    if not 0 <= info.size <= most:
+        raise Refused(f"{info.name} has {info.size} bytes, more than {most}", limit, info.size)
     return Member(info.name, kind, info.size, stream.exactly(info.size))
 
 
@@ -182,7 +182,7 @@ def kind_of(name: str) -> str:
         return name
     folder, _, last = name.rpartition("/")
     plain = re.fullmatch(_FOLDER, folder) and not {".", ".."} & set(folder.split("/"))
-    if plain and last in MAX_BYTES and last not in (MANIFEST, *_PATTERNS.values()):
+    if plain and last in LIMITS and last not in (MANIFEST, *_PATTERNS.values()):
         return last
     for pattern, kind in _PATTERNS.items():
         if plain and re.fullmatch(pattern, last, re.ASCII):

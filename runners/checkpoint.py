@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import pickle
 import random
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,9 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
     """
     refused = []
     for path in _newest_first(folder):
+        if not path.is_file():
+            refused.append(f"{path.name} is no plain file")
+            continue
         try:
             data = lasting(path.read_bytes)
         except OSError as error:
@@ -60,9 +63,13 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
             refused.append(f"{path.name} is damaged (its bytes don't match its SHA-256)")
             continue
         try:
-            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True), refused
-        except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
-            refused.append(f"{path.name} can't be read: {str(error).splitlines()[0]}")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of the reader, about what is refused below anyway
+                state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+            return state, refused
+        except Exception as error:  # a damaged file can break its reader in any way
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            refused.append(f"{path.name} can't be read: {reason}")
     return None, refused
 
 

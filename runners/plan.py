@@ -9,13 +9,14 @@ from pathlib import Path
 
 from benchmark.datasets import Fold, PreparedDataset, open_dataset
 from benchmark.protocols import Protocol
-from results.files import sha256_file, write_atomically
+from results.files import parse_json, sha256_file, write_atomically
 from results.spec import RunSpec
 from results.store import Store
 from runners.job import Job
 from runners.stages import HIERARCHICAL, Ask, Place, check_ask, serving
 from runners.weights import encoder_name
 from zoo.errors import CovbenchError
+from zoo.limits import read_limited
 from zoo.registry import get_card
 from zoo.selection import Row
 from zoo.source import source_hash
@@ -203,10 +204,12 @@ def save_plan(store: Path, plan: Plan) -> None:
 def read_plan(store: Path) -> dict[str, str]:
     """Folder and title of every run that was ever asked of a store; empty where none was noted."""
     try:
-        wanted = json.loads((store / _PLAN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        wanted = parse_json(read_limited(store / _PLAN, "manifest_bytes"))
+    except (OSError, ValueError, CovbenchError):
         return {}
-    return wanted if isinstance(wanted, dict) else {}
+    if not isinstance(wanted, dict):
+        return {}
+    return {folder: title for folder, title in wanted.items() if isinstance(title, str)}
 
 
 Encoder = tuple[Path, str]

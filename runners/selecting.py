@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from results.published import method_of, published_table
+from runners.trial import try_files
 from zoo.errors import CovbenchError
 from zoo.pretrained import check_word
 from zoo.registry import cards, get_card
@@ -71,6 +72,7 @@ def choose_rows(
         )
     if table:
         return _rows_of(table)
+    try_files(models or [])
     chosen = select(models or [])
     joined = [row for row in chosen if row.name in CASCADES]
     rows = [row for row in chosen if get_card(row.name).trainable]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import warnings
+import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from benchmark.protocols import Protocol, load_protocol
 from results.files import sha256_file, write_atomically
 from zoo.cards import Card
 from zoo.errors import CovbenchError
+from zoo.limits import limits, raising
 from zoo.registry import get_card
 
 
@@ -39,6 +42,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise CovbenchError(f"There is no weights file {path}.", "Check the path after --weights.")
+    _check_size(path)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -61,6 +65,18 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return _state_dict(loaded, path)
 
 
+def _check_size(path: Path) -> None:
+    """Refuse a file that is above the limit, or whose contents are once it is unpacked."""
+    size = path.stat().st_size
+    with suppress(zipfile.BadZipFile, ValueError, OSError), zipfile.ZipFile(path) as archive:
+        size = max(size, sum(entry.file_size for entry in archive.infolist()))
+    if size > limits().weights_bytes:
+        raise CovbenchError(
+            f"{path} holds {size:,} bytes, more than the limit of {limits().weights_bytes:,}.",
+            f"Check that it holds weights alone. {raising('weights_bytes', size)}",
+        )
+
+
 def _state_dict(loaded: Any, path: Path) -> dict[str, Tensor]:
     """The tensors inside what was loaded: bare, or under a usual key, with or without `module.`."""
     for key in ("state_dict", "model", "model_state_dict"):
@@ -72,6 +88,20 @@ def _state_dict(loaded: Any, path: Path) -> dict[str, Tensor]:
     if len(tensors) != len(loaded):
         raise CovbenchError(
             f"{path} holds values that are no tensors.", "Save model.state_dict() alone."
+        )
+    odd = [
+        key
+        for key, value in tensors.items()
+        if value.layout != torch.strided
+        or value.is_meta
+        or value.is_quantized
+        or value.is_complex()
+    ]
+    if odd:
+        raise CovbenchError(
+            f"{path} holds tensors that are sparse, quantised, complex or empty shells "
+            f"(for example {odd[0]!r}).",
+            "Save the plain weights: model.state_dict() of the network as it was trained.",
         )
     return {key.removeprefix("module."): value for key, value in tensors.items()}
 

@@ -10,6 +10,7 @@ import hashlib
 import re
 import sys
 import traceback
+from contextlib import redirect_stdout
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ from torch import nn
 
 from zoo.cards import Card
 from zoo.errors import CovbenchError, unknown
+from zoo.limits import read_limited
 from zoo.registry import cards, enter, forget, registering
 
 GROUP = "covbench.models"
@@ -88,6 +90,11 @@ def _load_file(path: Path, attribute: str) -> list[str]:
         )
     path = path.resolve()
     module = _module(path)
+    if not path.is_file():
+        raise CovbenchError(
+            f"{path} was gone after it had been imported.",
+            "Put it back; its runs are known by its text, so it must stay where it is.",
+        )
     registered = [card for card in cards().values() if card.module == module.__name__]
     if attribute:
         return [_attribute(path, module, attribute, registered)]
@@ -148,7 +155,12 @@ def _register(name: str, builder: Any, module: str, path: Path | None = None) ->
 
 def _module(path: Path) -> ModuleType:
     """The executed module of a user's file, read again if its text has changed."""
-    text = path.read_bytes()
+    try:
+        text = read_limited(path, "source_bytes")
+    except OSError as error:
+        raise CovbenchError(
+            f"{path} can't be read ({error.strerror}).", "Give yourself the right to read it."
+        ) from error
     digest = hashlib.sha256(text).hexdigest()
     if path in _files:
         before, module = _files[path]
@@ -160,9 +172,12 @@ def _module(path: Path) -> ModuleType:
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # where dataclasses, pickle and inspect look
     try:
-        with registering("file", str(path)):
+        # What it prints must not stand between the lines of `--json`.
+        with registering("file", str(path)), redirect_stdout(sys.stderr):
             exec(compile(text, str(path), "exec", dont_inherit=True), vars(module))
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         _files.pop(path, None)
         del sys.modules[module.__name__]
         raise _broken(path, error) from error

@@ -70,4 +70,8 @@ def read_cases(table: bytes) -> tuple[tuple[Case, ...], tuple[int, ...]]:
         spacing = (float(row_mm), float(column_mm)) if row_mm else None
         cases.append(Case(name, group, int(height), int(width), spacing, *source))
         counts.append(int(count))
+        if min(cases[-1].height, cases[-1].width) < 1:
+            raise ValueError("a slice has no pixels")
+    if not cases:
+        raise ValueError("there are no slices")
     return tuple(cases), tuple(counts)

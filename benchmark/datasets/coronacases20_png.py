@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.datasets import limits
 from benchmark.datasets.readers import read_image, read_mask
 from benchmark.datasets.recipes import Slice
 from zoo.errors import CovbenchError
+from zoo.limits import read_limited
 
 FOLDERS = ("ct", "covid", "lungs")
 TABLE = "index.csv"
@@ -115,10 +115,9 @@ def _slice(root: Path, row: Row, upright: bool) -> Slice:
 
 
 def _entries(table: Path) -> list[dict[str, str]]:
-    if table.stat().st_size > limits.MAX_TABLE_BYTES:
-        raise CovbenchError(f"{table} is too large for a table of slices.", "Check the file.")
     try:
-        lines = csv.DictReader(table.read_text(encoding="utf-8-sig").splitlines())
+        text = read_limited(table, "table_bytes").decode("utf-8-sig")
+        lines = csv.DictReader(text.splitlines())
         entries = list(lines)
     except (UnicodeDecodeError, csv.Error) as error:
         raise CovbenchError(f"{table} is no CSV table ({error}).", "Download it again.") from error

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.datasets import limits
 from benchmark.datasets.dicom_geometry import AGAIN, BROKEN, Header, stacked, text
 from benchmark.datasets.readers import check_finite
 from benchmark.datasets.volume import AIR_HU, Volume, turned
 from zoo.errors import CovbenchError
+from zoo.limits import limits, raising
 
 _SUFFIXES = (".dcm", ".dicom", ".ima")
 _NIFTI = "Convert it to NIfTI, for example with dcm2niix."
@@ -94,10 +94,10 @@ def read_series(folder: Path, series: str | None = None, *, stored: bool = False
     except BROKEN as error:
         raise _damaged(ordered[0].path, error) from error
     voxels = rows * columns * len(ordered)
-    if voxels > limits.MAX_VOLUME_VOXELS:
+    if voxels > limits().volume_voxels:
         raise CovbenchError(
             f"{folder} claims {voxels:,} voxels and was not read.",
-            "Check that it is one CT scan; crop or split it if it really is that large.",
+            f"Check that it is one CT scan. {raising('volume_voxels', voxels)}",
         )
     whole = stored or all(_is_whole(header.data) for header in ordered)
     values = np.empty((len(ordered), rows, columns), np.int16 if whole else np.float32)
@@ -133,10 +133,10 @@ def series_files(folder: Path) -> list[Path]:
         if hidden or path.name.upper() == "DICOMDIR" or not path.is_file():
             continue
         found.append(path)
-        if len(found) > limits.MAX_FILES:
+        if len(found) > limits().dataset_files:
             raise CovbenchError(
-                f"{folder} holds more than {limits.MAX_FILES:,} files.",
-                "Name the folder of one series.",
+                f"{folder} holds more than {limits().dataset_files:,} files.",
+                f"Name the folder of one series. {raising('dataset_files')}",
             )
     return found
 

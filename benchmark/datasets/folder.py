@@ -9,6 +9,7 @@ is the patient) says which files belong together.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -121,7 +122,7 @@ def _find(source: Path | None, options: FolderOptions) -> Source:
     files = {label: path for item in items.values() for label, path in item.files().items()}
     if options.groups is not None:
         groups = matched_groups(items, options.groups)
-    elif table.is_file():
+    elif os.path.lexists(table):  # a broken link too: it is no absence of groups
         groups = read_groups(table, items)
         files[table.name] = table
     return Source(files, len(items), partial(_decode, items, groups, options))

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.datasets import dicom, limits, nifti
+from benchmark.datasets import dicom, nifti
 from benchmark.datasets.readers import PICTURE_SUFFIXES
 from zoo.errors import CovbenchError
+from zoo.limits import limits, raising, read_limited
 
 _LUNGS = "lungs"
 
@@ -139,10 +140,10 @@ def _listed(folder: Path) -> dict[str, Path]:
         if stem in found:
             raise CovbenchError(f"{found[stem]} and {path} share a name.", "Rename one of them.")
         found[stem] = path
-    if len(found) > limits.MAX_FILES:
+    if len(found) > limits().dataset_files:
         raise CovbenchError(
-            f"{folder} holds {len(found):,} files; the limit is {limits.MAX_FILES:,}.",
-            "Prepare it in parts, under several names.",
+            f"{folder} holds {len(found):,} files; the limit is {limits().dataset_files:,}.",
+            f"Prepare it in parts, under several names. {raising('dataset_files', len(found))}",
         )
     return found
 
@@ -159,10 +160,11 @@ def read_groups(table: Path, stems: Mapping[str, Item]) -> dict[str, str]:
     Raises:
         CovbenchError: It is no such table, or doesn't name every stem once and no other.
     """
-    if table.stat().st_size > limits.MAX_TABLE_BYTES:
-        raise CovbenchError(f"{table} is too large for a table of groups.", "Check the file.")
     try:
-        rows = list(csv.DictReader(table.read_text(encoding="utf-8-sig").splitlines()))
+        text = read_limited(table, "table_bytes").decode("utf-8-sig")
+        rows = list(csv.DictReader(text.splitlines()))
+    except OSError as error:
+        raise CovbenchError(f"{table} can't be read ({error.strerror}).", "Check it.") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise CovbenchError(f"{table} is no CSV table ({error}).", "Save it as UTF-8.") from error
     groups: dict[str, str] = {}

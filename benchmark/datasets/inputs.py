@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.datasets import limits, nifti
+from benchmark.datasets import nifti
 from benchmark.datasets.readers import PICTURE_SUFFIXES, Grey, read_image
 from benchmark.datasets.volume import Volume, grey_slices, own_window
 from benchmark.window import LUNG_WINDOW, Window
 from zoo.errors import CovbenchError
+from zoo.limits import limits, raising
 
 Kind = Literal["picture", "nifti", "dicom"]
 
@@ -84,9 +85,10 @@ def find_scans(path: Path, without: Path | None = None) -> list[Path]:
         if any(_is_dicom(file) for file in files):
             found.append(folder)
         found += [file for file in files if kind_of(file) and not file.name.startswith(".")]
-        if len(found) > limits.MAX_FILES:
+        if len(found) > limits().dataset_files:
             raise CovbenchError(
-                f"{path} holds more than {limits.MAX_FILES:,} images.", "Give a smaller folder."
+                f"{path} holds more than {limits().dataset_files:,} images.",
+                f"Give a smaller folder. {raising('dataset_files', len(found))}",
             )
     if not found:
         raise CovbenchError(f"There are no images in {path}.", f"Give {_READABLE}.")

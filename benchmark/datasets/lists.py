@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmark.datasets import limits
 from benchmark.datasets.folds import FoldList
 from zoo.errors import CovbenchError
+from zoo.limits import read_limited
 
 FOLDS = "folds.json"
 """The file of a prepared dataset that keeps them."""
@@ -78,9 +78,7 @@ def match_lists(lists: dict[str, Path], ids: Iterable[str], prefix: str) -> Fold
 def _read(path: Path, by_key: dict[Key, str]) -> Key:
     """The ids that a list names."""
     try:
-        if path.stat().st_size > limits.MAX_TABLE_BYTES:
-            raise CovbenchError(f"{path} is too large for a list of slices.", "Check the file.")
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_limited(path, "table_bytes").decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise CovbenchError(f"{path} can't be read ({error}).", "Check the file.") from error
     found: list[str] = []

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.datasets import limits
 from benchmark.datasets.readers import check_finite
 from benchmark.datasets.volume import Volume, check_same_grid, grey_slices, turned
 from zoo.errors import CovbenchError
+from zoo.limits import limits, raising
 
 __all__ = ["SUFFIXES", "Volume", "check_same_grid", "grey_slices", "is_volume", "read_volume"]
 
@@ -60,18 +63,28 @@ def is_volume(path: Path) -> bool:
 
 def _open(path: Path) -> Any:
     import nibabel as nib
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
 
     if not path.is_file():
-        raise CovbenchError(f"{path} does not exist.", "Check the path.")
+        what = "is no plain file" if path.exists() else "does not exist"
+        raise CovbenchError(f"{path} {what}.", "Check the path.")
     try:
-        image = nib.load(path, mmap=False)
-    except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError) as error:
+        with _quiet():
+            image = nib.load(path, mmap=False)
+    except Exception as error:  # a damaged header breaks its reader in many ways
         raise _damaged(path, error) from error
     if not isinstance(image, nib.Nifti1Image):  # Nifti2Image is one too
         raise CovbenchError(f"{path} is no NIfTI file.", "Convert it to NIfTI (.nii.gz).")
     return image
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What a damaged file makes its reader and NumPy say is dropped: the error tells it."""
+    from nibabel.imageglobals import LoggingOutputSuppressor
+
+    with warnings.catch_warnings(), np.errstate(all="ignore"), LoggingOutputSuppressor():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _shape(image: Any) -> tuple[int, ...]:
@@ -94,19 +107,26 @@ def _check_size(path: Path, image: Any, shape: tuple[int, ...]) -> None:
     voxels = math.prod(shape)
     stored = voxels * dtype.itemsize
     decoded = voxels * max(dtype.itemsize, 1 if _unscaled(image) else 4)
-    if voxels > limits.MAX_VOLUME_VOXELS or decoded > limits.MAX_VOLUME_BYTES:
-        raise CovbenchError(
-            f"{path} claims {voxels:,} voxels, {decoded / 2**30:,.1f} GiB, and was not read "
-            f"(limit {limits.MAX_VOLUME_BYTES / 2**30:g} GiB).",
-            "Check that it is a CT volume; crop or split it if it really is that large.",
-        )
+    most = limits()
+    for name, claimed in (("volume_voxels", voxels), ("volume_bytes", decoded)):
+        if claimed > getattr(most, name):
+            raise CovbenchError(
+                f"{path} claims {voxels:,} voxels, {decoded / 2**30:,.1f} GiB, and was not read "
+                f"(limit {most.volume_bytes / 2**30:g} GiB, {most.volume_voxels:,} voxels).",
+                f"Check that it is a CT volume; crop or split it. {raising(name, claimed)}",
+            )
     size = path.stat().st_size
-    room = size * limits.MAX_GZIP_RATIO if path.suffix.lower() == ".gz" else size
-    if stored > room:
+    packed = path.suffix.lower() == ".gz"
+    if stored > (size * most.gzip_ratio if packed else size):
         raise CovbenchError(
             f"{path} is truncated: its header claims {stored:,} bytes of voxels and the file "
             f"has {size:,} bytes.",
             _AGAIN,
+        )
+    if packed and stored > max(most.gzip_free_bytes, size * most.gzip_large_ratio):
+        raise CovbenchError(
+            f"{path} unpacks from {size:,} to {stored:,} bytes, far more than a scan does.",
+            f"Check what it holds. {raising('gzip_free_bytes', stored)}",
         )
 
 
@@ -116,10 +136,11 @@ def _unscaled(image: Any) -> bool:
 
 def _load(path: Path, image: Any) -> NDArray[np.generic]:
     try:
-        if _unscaled(image):
-            return np.asarray(image.dataobj)
-        return np.asarray(image.dataobj, dtype=np.float32)
-    except (OSError, EOFError, zlib.error, ValueError) as error:
+        with _quiet():
+            if _unscaled(image):
+                return np.asarray(image.dataobj)
+            return np.asarray(image.dataobj, dtype=np.float32)
+    except (OSError, EOFError, OverflowError, zlib.error, ValueError) as error:
         raise _damaged(path, error) from error
 
 

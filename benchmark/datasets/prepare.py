@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 import time
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -258,6 +259,12 @@ def _checked(item: Slice, seen: set[str]) -> tuple[Case, dict[int, int]]:
             f"Two slices are called {item.id!r}.",
             "Rename a file: slice k of a volume NAME is called NAME-k.",
         )
+    for name in (item.id, item.group):
+        if any(unicodedata.category(each) in ("Cc", "Cf", "Cs", "Zl", "Zp") for each in name):
+            raise CovbenchError(
+                f"The name {name!a} holds a control character or is no valid text.",
+                "Rename the file, or mend the group, so that tables and archives can hold it.",
+            )
     seen.add(item.id)
     height, width = item.image.shape
     if item.lung is not None and item.lung.shape != item.image.shape:

@@ -11,6 +11,7 @@ NAME/folds.json      which slices train and test, where the user gave lists
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -21,13 +22,14 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.datasets.cases import Case, read_cases
 from benchmark.datasets.folds import Fold, FoldList, GroupsKnown, Split, fold_list, make_folds
 from benchmark.datasets.lists import FOLDS, lists_from_json
 from benchmark.window import LUNG_WINDOW, Window, Windowed, windowed
 from zoo.errors import CovbenchError
+from zoo.limits import read_limited
 
 Values = Literal["grey", "hu"]
 Grey = NDArray[np.uint8]
@@ -127,12 +129,12 @@ class PreparedDataset:
         self.task = task
         self.window = window
         try:
-            text = (path / MANIFEST).read_text(encoding="utf-8")
+            text = read_limited(path / MANIFEST, "manifest_bytes")
             self.manifest = Manifest.model_validate_json(text)
             self.cases: tuple[Case, ...]
             self.foreground: tuple[int, ...]
-            self.cases, self.foreground = read_cases((path / CASES).read_bytes())
-        except (OSError, ValidationError, ValueError) as error:
+            self.cases, self.foreground = read_cases(read_limited(path / CASES, "cases_bytes"))
+        except (OSError, ValueError, csv.Error) as error:  # ValidationError is a ValueError
             raise damaged(path, f"{MANIFEST} or {CASES} can't be read") from error
         self.name = self.manifest.name
         pixels = [case.height * case.width for case in self.cases]

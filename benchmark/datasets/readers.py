@@ -6,6 +6,7 @@ What comes back is 8-bit: grey values of an image, class labels of a mask. Every
 
 from __future__ import annotations
 
+import re
 import struct
 import warnings
 import zlib
@@ -17,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.datasets import limits
 from benchmark.labels import IGNORE
 from benchmark.window import Window
 from zoo.errors import CovbenchError
+from zoo.limits import limits, raising
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
@@ -231,9 +232,14 @@ def _pages(path: Path) -> Iterator[Image.Image]:
         for page in range(getattr(picture, "n_frames", 1)):
             picture.seek(page)
             pixels += picture.width * picture.height
-            if pixels > limits.MAX_VOLUME_VOXELS or page >= limits.MAX_FILES:
-                raise _too_large(path)
-            picture.load()
+            if pixels > limits().volume_voxels or page >= limits().dataset_files:
+                raise CovbenchError(
+                    f"{path} holds {pixels:,} pixels in its first {page + 1:,} pages.",
+                    f"Check that it is a CT volume. {raising('volume_voxels', pixels)}",
+                )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                picture.load()
             yield picture
 
 
@@ -241,27 +247,35 @@ def _pages(path: Path) -> Iterator[Image.Image]:
 def _opened(path: Path, *, pages: bool = False) -> Iterator[Image.Image]:
     """A decoded picture, opened only after its size was checked; of one page, unless `pages`."""
     try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+            raise CovbenchError(f"{path} is no plain file.", "Put a picture file in its place.")
+        Image.MAX_IMAGE_PIXELS = limits().image_pixels  # Pillow's own check comes first
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about damage, which is told below or mended
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             picture = Image.open(path, formats=("PNG", "JPEG", "TIFF"))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise _too_large(path) from error
+        claimed = re.search(r"\((\d+) pixels\)", str(error))
+        raise _too_large(path, int(claimed[1]) if claimed else None) from error
     except _BROKEN as error:
         raise _damaged(path, error) from error
     with picture:
         width, height = picture.size
-        if width * height > limits.MAX_IMAGE_PIXELS:
-            raise _too_large(path)
+        if width * height > limits().image_pixels:
+            raise _too_large(path, width * height)
         if width == 0 or height == 0:
             raise CovbenchError(f"{path} is {width}x{height}: it has no pixels.", _AGAIN)
         try:
-            count = getattr(picture, "n_frames", 1)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                count = getattr(picture, "n_frames", 1)
+                if count == 1:
+                    picture.load()
             if count != 1 and not pages:
                 raise CovbenchError(
                     f"{path} holds {count} pages; one slice per file is expected.",
                     "Save each page as a file of its own, or the stack as NIfTI.",
                 )
-            picture.load()
             yield picture
         except _BROKEN as error:
             raise _damaged(path, error) from error
@@ -270,10 +284,10 @@ def _opened(path: Path, *, pages: bool = False) -> Iterator[Image.Image]:
 _AGAIN = "Download or export the file again."
 
 
-def _too_large(path: Path) -> CovbenchError:
+def _too_large(path: Path, pixels: int | None) -> CovbenchError:
     return CovbenchError(
-        f"{path} claims more than {limits.MAX_IMAGE_PIXELS:,} pixels and was not opened.",
-        "Check that it is a slice of a CT; scale it down if it really is that large.",
+        f"{path} claims more than {limits().image_pixels:,} pixels and was not opened.",
+        f"Check that it is a slice of a CT. {raising('image_pixels', pixels)}",
     )
 
 

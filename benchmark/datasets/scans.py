@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.datasets import limits, nifti
+from benchmark.datasets import nifti
 from benchmark.datasets.readers import Grey, to_labels
 from benchmark.datasets.recipes import Slice
 from benchmark.datasets.volume import (
@@ -32,6 +32,7 @@ from benchmark.datasets.volume import (
 )
 from benchmark.window import Window
 from zoo.errors import CovbenchError
+from zoo.limits import limits, raising
 
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, ValueError)
 
@@ -144,10 +145,10 @@ def _members(path: Path) -> list[str]:
         raise CovbenchError(
             f"{path} is no whole zip archive ({error}).", "Download it again."
         ) from error
-    if len(entries) > limits.MAX_FILES:
+    if len(entries) > limits().dataset_files:
         raise CovbenchError(
-            f"{path} holds {len(entries):,} files; the limit is {limits.MAX_FILES:,}.",
-            "Check that it is the right archive.",
+            f"{path} holds {len(entries):,} files; the limit is {limits().dataset_files:,}.",
+            f"Check that it is the right archive. {raising('dataset_files', len(entries))}",
         )
     wanted = []
     for entry in entries:
@@ -155,10 +156,10 @@ def _members(path: Path) -> list[str]:
         hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
         if entry.is_dir() or hidden or not _suffix(entry.filename):
             continue
-        if entry.file_size > limits.MAX_VOLUME_BYTES:
+        if entry.file_size > limits().volume_bytes:
             raise CovbenchError(
                 f"{path}: {entry.filename} claims {entry.file_size:,} bytes and was not read.",
-                "Check that it is a CT volume.",
+                f"Check that it is a CT volume. {raising('volume_bytes', entry.file_size)}",
             )
         wanted.append(entry.filename)
     return sorted(wanted)

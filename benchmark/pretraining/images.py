@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.datasets import limits
 from benchmark.datasets.readers import PICTURE_SUFFIXES, read_colour
 from zoo.errors import CovbenchError
+from zoo.limits import limits, raising
 
 TRAIN, VAL = "train", "val"
 
@@ -168,10 +168,10 @@ def _side(root: Path, side: str, digest: hashlib._Hash) -> dict[str, list[str]]:
             digest.update(f"{name}\0{about.st_size}\0{about.st_mtime_ns}\n".encode())
             files.append(name)
             count += 1
-            if count > limits.MAX_CLASSIFIED_FILES:
+            if count > limits().classified_files:
                 raise CovbenchError(
-                    f"{root / side} holds more than {limits.MAX_CLASSIFIED_FILES:,} images.",
-                    "Check that it is the right folder.",
+                    f"{root / side} holds more than {limits().classified_files:,} images.",
+                    f"Check that it is the right folder. {raising('classified_files')}",
                 )
         if not files:
             raise CovbenchError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Literal, Self
@@ -10,7 +9,9 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchmark.metrics import METRICS, Metric
+from benchmark.settings import parse_toml
 from zoo.errors import CovbenchError, unknown
+from zoo.limits import read_limited
 
 _FOLDER = Path(__file__).parent / "layouts"
 GENERAL = "general"
@@ -108,13 +109,14 @@ def load_layout(name: str) -> Layout:
         raise unknown("layout", name, layout_names(), ", ".join(layout_names()))
     path = Path(name) if own else _FOLDER / f"{name}.toml"
     try:
-        return Layout.model_validate({"name": path.stem, **tomllib.loads(path.read_text("utf-8"))})
+        text = read_limited(path, "settings_bytes").decode()
+        return Layout.model_validate({"name": path.stem, **parse_toml(text, str(path))})
     except OSError as error:
         raise CovbenchError(
             f"The layout {path} can't be read: {error.strerror}.",
             f"Give one of {', '.join(layout_names())}, or the path of a TOML file.",
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise CovbenchError(f"{path} is no TOML: {error}.", "Mend the file.") from error
     except ValidationError as error:
         first = error.errors()[0]

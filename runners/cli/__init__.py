@@ -30,6 +30,7 @@ from runners.cli import (
     trace,
 )
 from zoo.errors import CovbenchError
+from zoo.limits import kept
 
 # Newer Typer carries its own copy of Click, so its exceptions are reached through Typer.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -76,6 +77,11 @@ def main() -> None:
 
 def run_cli(arguments: list[str]) -> int:
     """Run one command and return its exit code; a user's mistake is told in two lines."""
+    with kept():  # --limit holds for one command
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
     try:
         code = app(args=arguments, prog_name="covbench", standalone_mode=False)
         return code if isinstance(code, int) else 0

@@ -18,11 +18,14 @@ def check(
         ),
     ],
     as_json: options.Json = False,
+    limit: options.Limit = None,
 ) -> int:
     """Check networks against the contract, clause by clause; exit 1 where one is not kept."""
+    from runners.trial import try_files
     from zoo.contract import check_model
     from zoo.selection import select
 
+    try_files(models)
     rows = select(models)
     console = options.messages()
     found = []

@@ -39,6 +39,7 @@ def choose(
     data: options.WhichData = None,
     protocol: options.WhichProtocol = None,
     as_json: options.Json = False,
+    limit: options.Limit = None,
 ) -> int:
     """Show the networks that are small, cheap and fast enough, best first, and the Pareto front."""
     from reports.choosing.choice import choice_objects, choice_table

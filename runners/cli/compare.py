@@ -71,6 +71,7 @@ def compare(
         Path | None, typer.Option(help="Folder for compare.md, .tex and .csv.", show_default=False)
     ] = None,
     as_json: options.Json = False,
+    limit: options.Limit = None,
 ) -> int:
     """Compare two networks, stores or protocols by patient: intervals, test, effect size."""
     words = tuple(names or ())

@@ -71,6 +71,7 @@ def prepare(
             "--download", help="Fetch the files first, into FOLDER or the data folder; resumes."
         ),
     ] = False,
+    limit: options.Limit = None,
 ) -> int:
     """Make the verified local copy that every run reads; repeating it does nothing."""
     from benchmark.datasets import prepare_dataset

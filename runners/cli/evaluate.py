@@ -25,6 +25,7 @@ def evaluate(
     out: options.Out = Path("runs"),
     gpus: Annotated[str | None, typer.Option(help="GPUs to use: 0,1 or none.")] = None,
     as_json: options.Json = False,
+    limit: options.Limit = None,
 ) -> int:
     """Score weights on the test folds of a dataset, and record the result.
 

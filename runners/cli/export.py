@@ -62,6 +62,7 @@ def export(
     hide_cases: Annotated[
         bool, typer.Option("--hide-cases", help="Give images and patients other names.")
     ] = False,
+    limit: options.Limit = None,
 ) -> int:
     """Pack records and per-image scores into one file, without what tells of people or machines."""
     chosen = options.parse_numbers(folds, "fold", 1), options.parse_numbers(seeds, "seed", 0)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runners.cli import options
+
 if TYPE_CHECKING:
     from results.unpack import Imported
 
@@ -17,6 +19,7 @@ def import_(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check, say what would come in, write nothing.")
     ] = False,
+    limit: options.Limit = None,
 ) -> int:
     """Check an archive and bring its runs into a store; what is there already is kept."""
     from results.unpack import unpack

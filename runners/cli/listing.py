@@ -26,12 +26,15 @@ def models(
         ),
     ] = None,
     as_json: options.Json = False,
+    limit: options.Limit = None,
 ) -> int:
     """List networks; with one exact name, show all that is known of it."""
+    from runners.trial import try_files
     from zoo.registry import cards, get_card
     from zoo.selection import Row, select
 
     terms = selection or ["all"]
+    try_files(terms)
     # The card of a network can be read even where its packages are missing.
     rows = [Row(terms[0])] if len(terms) == 1 and terms[0] in cards() else select(terms)
     shown = [(row, get_card(row.name)) for row in rows]
@@ -202,6 +205,7 @@ def protocols(
         typer.Argument(help="A shipped protocol, or a path to your own TOML.", show_default=False),
     ] = None,
     as_json: options.Json = False,
+    limit: options.Limit = None,
 ) -> int:
     """List the protocols; with a name, show all of its settings as TOML."""
     from benchmark.protocols import list_protocols, load_protocol

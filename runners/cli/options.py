@@ -99,6 +99,25 @@ Json = Annotated[
 ]
 
 
+def _set_limits(words: list[str] | None) -> list[str] | None:
+    from zoo.limits import set_limits
+
+    set_limits(words or [])
+    return words
+
+
+Limit = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        help="Raise a limit of what is read, as its error says: image_pixels=2G; repeatable.",
+        show_default=False,
+        callback=_set_limits,
+    ),
+]
+"""For verbs that read what others made. It holds as soon as it is read: no verb looks at it."""
+
+
 def split_commas(values: Sequence[str]) -> list[str]:
     """Comma-separated, repeatable words as one list."""
     return [word.strip() for value in values for word in value.split(",") if word.strip()]

@@ -65,6 +65,7 @@ def pretrain(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't stop at long trainings.")] = False,
     as_json: options.Json = False,
+    limit: options.Limit = None,
 ) -> int:
     """Pretrain the encoders of networks by classification, as on ImageNet.
 
@@ -78,9 +79,11 @@ def pretrain(
     from runners.machine import slots_and_threads
     from runners.pretraining.drive import Outcome
     from runners.pretraining.plan import Resources, check_rows, make_plan, missing_rows
+    from runners.trial import try_files
     from zoo.selection import select
 
     recipe = load_recipe(protocol, set_ or [])
+    try_files(models)
     rows = select(models)
     slots, device, threads = slots_and_threads(gpus, 1 if jobs is None else jobs, threads)
     check_rows(rows, recipe, device)

@@ -89,6 +89,7 @@ def profile(
         str, typer.Option(help=f"Which files to write there: {','.join(_FORMATS)}.")
     ] = ",".join(_FORMATS),
     as_json: options.Json = False,
+    limit: options.Limit = None,
 ) -> int:
     """Measure parameters, multiply-adds, memory and speed of networks."""
     wanted = _formats(formats)

@@ -56,6 +56,7 @@ def report(
         ),
     ] = False,
     as_json: options.Json = False,
+    limit: options.Limit = None,
 ) -> int:
     """Write the tables of a store in every format, and its figures, from the records alone."""
     from reports.boards.rows import spread_named

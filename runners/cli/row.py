@@ -45,6 +45,7 @@ def row(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't stop at long runs.")] = False,
     as_json: options.Json = False,
+    limit: options.Limit = None,
 ) -> int:
     """Train your network on the folds and seeds of a store, and say where it stands there.
 

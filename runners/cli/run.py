@@ -94,6 +94,7 @@ def run(
         bool, typer.Option("--dry-run", help="Say what would be run, and stop.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't stop at long runs.")] = False,
+    limit: options.Limit = None,
 ) -> int:
     """Train and score networks under one protocol, and write the leaderboard.
 

@@ -43,6 +43,7 @@ def trace(
     ] = 3,
     all_: Annotated[bool, typer.Option("--all", help="List every image.")] = False,
     as_json: options.Json = False,
+    limit: options.Limit = None,
 ) -> int:
     """Say what stands behind a number of a table, and make it once more from the runs."""
     from reports.tracing.lookup import find_cell

@@ -9,6 +9,7 @@ from typing import Any
 from benchmark.speed.clock import FULL, QUICK, Limits
 from benchmark.speed.ways import Setting
 from benchmark.subject import ENCODER, Subject, build_subject
+from runners.trial import try_files
 from zoo.errors import CovbenchError
 from zoo.plugins import is_file, load
 from zoo.registry import get_card
@@ -99,6 +100,7 @@ def choose_targets(selection: Sequence[str]) -> list[Target]:
     words = [term for text in selection for term in terms(text)]
     encoders = [term for term in words if term.endswith(ENCODER) and not is_file(term)]
     whole = [term for term in words if term not in encoders]
+    try_files(whole)
     rows = [(row, False) for row in (select(whole) if whole or not words else [])]
     for term in encoders:
         rows += [(row, True) for row in select(term.removesuffix(ENCODER))]

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.datasets import limits
-
 GREY = np.tile(np.arange(16, dtype=np.uint8) * 10, (12, 1))  # what `folder.pair` puts there
 MASK = (GREY > 100).astype(np.uint8)
 
@@ -141,8 +139,8 @@ def test_a_table_that_is_no_text_or_huge_is_refused(folder: Any, monkeypatch: py
     folder.pair("a")
     (folder.path / "groups.csv").write_bytes(b"id,group\n\xff\xfe\n")
     folder.refused("groups.csv", "UTF-8")
-    monkeypatch.setattr(limits, "MAX_TABLE_BYTES", 4)
-    folder.refused("groups.csv", "too large")
+    monkeypatch.setenv("COVBENCH_LIMITS", "table_bytes=4")
+    folder.refused("groups.csv", "more than the limit of 4", "--limit table_bytes=")
 
 
 # ---- labels

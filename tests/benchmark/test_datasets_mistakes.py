@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.datasets import limits, prepare_dataset
+from benchmark.datasets import prepare_dataset
 from zoo.errors import CovbenchError
 
 GREY = np.tile(np.arange(16, dtype=np.uint8) * 10, (12, 1))  # what `folder.pair` puts there
@@ -89,7 +89,7 @@ def test_a_folder_of_another_shape_is_explained(folder: Any):
 
 
 def test_too_many_files_are_refused(folder: Any, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(limits, "MAX_FILES", 1)
+    monkeypatch.setenv("COVBENCH_LIMITS", "dataset_files=1")
     folder.pair("a")
     folder.pair("b")
     folder.refused("2 files; the limit is 1")

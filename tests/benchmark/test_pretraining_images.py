@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.datasets import limits
 from benchmark.pretraining.images import check_images, open_folder
 from tests.runners.photos import photo_folder
 from zoo.errors import CovbenchError
@@ -55,7 +54,7 @@ def test_folders_of_another_shape(photos: Path, monkeypatch: pytest.MonkeyPatch)
     assert "a.webp is no PNG, JPEG or TIFF" in refused(photos)
     (photos / "train" / "yellow" / "a.webp").unlink()
     (photos / "train" / "yellow").rmdir()
-    monkeypatch.setattr(limits, "MAX_CLASSIFIED_FILES", 4)
+    monkeypatch.setenv("COVBENCH_LIMITS", "classified_files=4")
     assert "more than 4 images" in refused(photos)
 
 
@@ -110,7 +109,7 @@ def test_all_images_that_can_not_be_read_are_named(
         "val/red/red_0.JPEG",
     ]
     assert not list(tmp_path.glob("images-*.json"))
-    monkeypatch.setattr(limits, "MAX_IMAGE_PIXELS", 1000)  # 40x40 and more are too large
+    monkeypatch.setenv("COVBENCH_LIMITS", "image_pixels=1000")  # 40x40 and more are too large
     with pytest.raises(CovbenchError, match="9 images of 9 can't be read"):
         check_images(open_folder(photos), tmp_path, 1)
 

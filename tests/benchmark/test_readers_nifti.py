@@ -16,9 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmark.datasets import limits, nifti
+from benchmark.datasets import nifti
 from benchmark.datasets.readers import read_image
 from zoo.errors import CovbenchError
+from zoo.limits import limits
 
 Refused = Callable[..., AbstractContextManager[None]]
 
@@ -187,9 +188,9 @@ def test_what_is_no_grey_volume_is_refused(tmp_path: Path, refused: Refused):
 
 
 def test_the_limits_admit_real_scans():
-    assert limits.MAX_VOLUME_VOXELS > 512 * 512 * 1000
-    assert limits.MAX_VOLUME_BYTES > 512 * 512 * 1000 * 4
-    assert limits.MAX_IMAGE_PIXELS > 4096 * 4096
+    assert limits().volume_voxels > 512 * 512 * 1000
+    assert limits().volume_bytes > 512 * 512 * 1000 * 4
+    assert limits().image_pixels > 4096 * 4096
 
 
 @pytest.mark.skipif("COVBENCH_SHARED" not in os.environ, reason="real scans not present")

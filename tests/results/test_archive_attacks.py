@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from results import untrusted
 from results.archive import Keep, pack
 from results.cases import CASES, read_cases
 from results.files import write_atomically
@@ -27,6 +26,7 @@ from results.unpack import unpack
 from tests.archives import Entry, cases_text, entries, files, manifest, tar, whole, write
 from tests.factory import make_failure
 from zoo.errors import CovbenchError
+from zoo.limits import limits
 
 GOOD = entries(*whole())
 FOLDER = whole()[0].spec.folder
@@ -310,23 +310,23 @@ def test_a_folder_that_another_run_has_is_not_touched(tmp_path: Path) -> None:
 def test_sizes_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a", GOOD)
     for name, value, why in (
-        ("MAX_ARCHIVE_BYTES", 100, "more than 100"),
-        ("MAX_UNPACKED_BYTES", 2000, "unpacks to far more"),
-        ("MAX_RATIO", 1, "unpacks to far more"),
-        ("MAX_FILES", 2, "more than 2 files"),
-        ("MAX_MEMORY_BYTES", 1000, "can't be decompressed"),
-        ("MAX_BYTES", {**untrusted.MAX_BYTES, RECORD: 10}, "more than 10"),
+        ("archive_bytes", 100, "more than 100"),
+        ("archive_unpacked_bytes", 2000, "unpacks to far more"),
+        ("archive_ratio", 1, "unpacks to far more"),
+        ("archive_files", 2, "more than 2 files"),
+        ("decoder_bytes", 1000, "can't be decompressed"),
+        ("record_bytes", 10, "more than 10"),
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(untrusted, name, value)
-            refused(path, why)
+            patch.setenv("COVBENCH_LIMITS", f"{name}={value}")
+            assert f"--limit {name}=" in refused(path, why).remedy
 
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
     bomb = special(f"{FOLDER}/weights.safetensors", tarfile.REGTYPE)
     zeros = bytes(2**23)
     path = write(tmp_path / "a", [*GOOD, (bomb, zeros)])
-    assert path.stat().st_size * untrusted.MAX_RATIO < len(zeros)
+    assert path.stat().st_size * limits().archive_ratio < len(zeros)
     refused(path, "unpacks to far more")
     header = special(f"{FOLDER}/weights.safetensors", tarfile.REGTYPE)
     header.size = 2**33

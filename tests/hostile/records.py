@@ -1,0 +1,473 @@
+"""Hostile stores: records, failures, plans, per-image scores, predictions; archives of them."""
+
+from __future__ import annotations
+
+import io
+import json
+import lzma
+import os
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from results.cases import CASES as TABLE
+from results.cases import read_cases
+from results.predictions import PREDICTIONS, read_predictions
+from results.record import RunRecord
+from results.shared import opened
+from results.spec import canonical_json, sha256
+from results.store import RECORD, Store
+from results.unpack import unpack
+from runners.plan import read_plan
+from tests.archives import cases_text, entries, tar, whole, write
+from tests.archives import manifest as manifest_text
+from tests.factory import make_failure, make_record
+from tests.hostile.case import Case, written
+from zoo.errors import CovbenchError
+
+GOOD = whole()
+FOLDER = GOOD[0].spec.folder
+
+
+def record(path: Path, out: Path) -> Any:
+    """Records of a store are passed over and named; this reads one and tells what was wrong."""
+    (found,) = Store(path.parent).records()
+    if not isinstance(found, RunRecord):
+        raise CovbenchError(f"{found.path}: {found.reason}.", "Run it again.")
+    return found
+
+
+def cases(path: Path, out: Path) -> Any:
+    found = read_cases(path)
+    if found.left_out:
+        raise CovbenchError(
+            f"{found.left_out[0].path}: {found.left_out[0].reason}", "Run it again."
+        )
+    return found
+
+
+def predictions(path: Path, out: Path) -> Any:
+    (found,) = Store(path).records()
+    assert isinstance(found, RunRecord)
+    return read_predictions(path, found)
+
+
+def bytes_of_predictions(path: Path, out: Path) -> Any:
+    """A predictions.npz that a record vouches for."""
+    return predictions(run_with(PREDICTIONS, path.read_bytes())(out), out)
+
+
+def plan(path: Path, out: Path) -> Any:
+    return read_plan(path.parent)
+
+
+def failures(path: Path, out: Path) -> Any:
+    return Store(path.parent.parent).all_failures()
+
+
+def imported(path: Path, out: Path) -> Any:
+    return unpack(path, out / "runs")
+
+
+def dry(path: Path, out: Path) -> Any:
+    return unpack(path, out / "runs", dry_run=True)
+
+
+def named_store(path: Path, out: Path) -> Any:
+    with opened(path) as folder:
+        return list(Store(folder).records())
+
+
+def signed(payload: Any) -> str:
+    """A record whose SHA-256 fits, as an attacker writes it."""
+    return json.dumps({**payload, "payload_sha256": sha256(canonical_json(payload))})
+
+
+def changed(**values: Any) -> str:
+    """A signed record with other fields; a dot leads into a block."""
+    payload = json.loads(GOOD[0].to_text())
+    del payload["payload_sha256"]
+    for key, value in values.items():
+        block, *names = key.split("__")
+        if names:
+            payload[block][names[0]] = value
+        else:
+            payload[block] = value
+    return signed(payload)
+
+
+def nested(depth: int, opening: str = '{"a":', inner: str = "1", closing: str = "}") -> str:
+    return opening * depth + inner + closing * depth
+
+
+def _records() -> Iterator[Case]:
+    good = GOOD[0].to_text()
+    for share in (0, 1, 10, 30, 50, 70, 90, 99):
+        cut = good[: len(good) * share // 100]
+        yield Case(f"record cut to {share} %", record, written(RECORD, cut))
+    for at in range(5, len(good), len(good) // 12):
+        turned = bytearray(good.encode())
+        turned[at] ^= 0x15
+        yield Case(f"record byte {at} turned", record, written(RECORD, bytes(turned)), "either")
+    yield Case("record", record, written(RECORD, good), "ok", right=lambda found: found == GOOD[0])
+    for name, text, *says in (
+        ("with a better score", good.replace("0.7", "0.9"), "SHA-256"),
+        ("of a newer schema", changed(schema=2), "schema 2"),
+        ("of an older schema", changed(schema=0), "schema 0"),
+        ("of a schema that is a list", changed(schema=[1])),
+        ("with an unknown field", changed(shiny=True)),
+        ("without scores", changed(scores=None)),
+        ("with scores that are a list", changed(scores=[1, 2])),
+        ("with counts that are words", changed(counts={"infection": {"tp": "many"}})),
+        ("with a whole number of 4,000 digits", good.replace('"tp": 1', '"tp": ' + "9" * 4000)),
+        ("with a whole number of 5,000 digits", good.replace('"tp": 1', '"tp": ' + "9" * 5000)),
+        ("with NaN", good.replace("0.7", "NaN"), "NaN"),
+        ("with infinity", good.replace("0.7", "Infinity"), "Infinity"),
+        ("with a key twice", good.replace('"seed": 0', '"seed": 1, "seed": 0'), "twice"),
+        ("of lists in lists", "[" * 100_000, "nested"),
+        ("of tables in tables", nested(100_000), "nested"),
+        ("with options nested", changed(spec__settings=json.loads(nested(500))), "nested"),
+        ("that is a list", "[]"),
+        ("that is null", "null"),
+        ("that is a number", "7"),
+        ("that is no JSON", "<html>"),
+        ("that is a pickle", b"\x80\x04\x95\x1c\0\0\0\0\0\0\0\x8c\x05posix\x94."),
+        ("that is no text", b"\xff\xfe\0\x01"),
+        ("with a mark", "\ufeff" + good),
+        ("with a half of a pair", changed(spec__model="\ud800")),
+    ):
+        yield Case(f"record {name}", record, written(RECORD, text), says=tuple(says), named=RECORD)
+    long = written(RECORD, lambda: b'{"schema": 1, "x": "' + b"y" * 10**8 + b'"}')
+    yield Case("record with a text of 100 MB", record, long, says=("record_bytes",))
+    for name, make in (("a pipe", os.mkfifo), ("a folder", os.mkdir)):
+        yield Case(f"record that is {name}", record, _special(RECORD, make))
+    yield Case(
+        "record that leads to /dev/zero",
+        record,
+        _special(RECORD, lambda p: os.symlink("/dev/zero", p)),
+    )
+    for text, right in (
+        (nested(100_000), {}),
+        ("[]", {}),
+        ("", {}),
+        ('{"a": 1, "b": "t"}', {"b": "t"}),
+        ("NaN", {}),
+        ('{"a": "1", "a": "2"}', {}),
+    ):
+        yield Case(f"plan {text[:20]}", plan, written("plan.json", text), "ok", right=right.__eq__)
+    yield Case("plan that is a pipe", plan, _special("plan.json", os.mkfifo), "ok", right={}.__eq__)
+    account = make_failure().model_dump_json()
+    for text, count in (
+        (account, 1),
+        (account[:50], 0),
+        ("[" * 100_000, 0),
+        (account.replace("1", "NaN"), 0),
+    ):
+        make = written("unet/failed-1.json", text)
+        yield Case(
+            f"account {text[:30]!r} of {len(text)}",
+            failures,
+            make,
+            "ok",
+            right=lambda found, count=count: len(found) == count,
+        )
+    large = written("unet/failed-1.json", lambda: b" " * 2**21 + account.encode())
+    yield Case("account of 2 MiB", failures, large, "ok", right=[].__eq__)
+    yield Case(
+        "account that is a pipe",
+        failures,
+        _special("unet/failed-1.json", os.mkfifo),
+        "ok",
+        right=[].__eq__,
+    )
+
+
+def _special(name: str, make: Callable[[Path], object]) -> Callable[[Path], Path]:
+    def special(folder: Path) -> Path:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make(path)
+        return path
+
+    return special
+
+
+def run_with(name: str, content: bytes | Callable[[], bytes]) -> Callable[[Path], Path]:
+    """A store of one run whose record vouches for a file, whatever that holds."""
+
+    def make(folder: Path) -> Path:
+        made = content() if callable(content) else content
+        found = make_record(data={"n_test": 2}).model_copy(update={"files": {name: sha256(made)}})
+        place = folder / "runs" / found.spec.folder
+        place.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(made)
+        (place / RECORD).write_text(found.to_text())
+        return folder / "runs"
+
+    return make
+
+
+def npz(arrays: dict[str, Any]) -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def lying(shape: str, size: int = 64, dtype: str = "|u1") -> bytes:
+    """A predictions.npz whose second array claims a shape."""
+    file = io.BytesIO()
+    head = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    ids = io.BytesIO()
+    np.lib.format.write_array(ids, np.array(["a"]), version=(1, 0))
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("ids.npy", ids.getvalue())
+        body = b"\x93NUMPY\1\0" + len(head).to_bytes(2, "little") + head.encode()
+        with archive.open("p0.npy", "w", force_zip64=size > 2**30) as entry:
+            entry.write(body)
+            for at in range(0, size, 2**20):
+                entry.write(bytes(min(2**20, size - at)))
+    return file.getvalue()
+
+
+def _files() -> Iterator[Case]:
+    honest = npz(
+        {
+            "ids": np.array(["a", "b"]),
+            "p0": np.zeros((4, 5), np.uint8),
+            "p1": np.ones((4, 5), np.uint8),
+        }
+    )
+    yield Case(
+        "predictions",
+        predictions,
+        run_with(PREDICTIONS, honest),
+        "ok",
+        right=lambda found: list(found) == ["a", "b"],
+    )
+    objects = npz({"ids": np.array(["a"], dtype=object), "p0": np.zeros((4, 5), np.uint8)})
+    more = zipfile_with("../../evil.npy", honest)
+    for name, content, *says in (
+        ("with pickled names", objects),
+        (
+            "with fewer arrays than names",
+            npz({"ids": np.array(["a", "b"]), "p0": np.zeros((4, 5), np.uint8)}),
+        ),
+        ("without names", npz({"p0": np.zeros((4, 5), np.uint8)})),
+        ("of other types", npz({"ids": np.array(["a"]), "p0": np.zeros((4, 5))})),
+        ("of other shapes", npz({"ids": np.array(["a"]), "p0": np.zeros((4, 5, 6), np.uint8)})),
+        ("that are empty", b""),
+        ("that are no zip", b"PK\3\4" + bytes(100)),
+        ("cut", honest[:-60]),
+        ("that climb out", more),
+        ("that claim a terabyte", lying("(1048576, 1048576)")),
+        ("that claim less than nothing", lying("(-8, -8)")),
+        ("that claim a number of 5,000 digits", lying("(" + "9" * 100 + ", 1)")),
+        ("with code in their header", lying("__import__('os').system('true')")),
+        ("that hold objects", lying("(8, 8)", dtype="|O")),
+        (
+            "that are a bomb",
+            lambda: lying("(65536, 32768)", 2**31),
+            "--limit predictions_unpacked_bytes=",
+        ),
+    ):
+        yield Case(
+            f"predictions {name}",
+            predictions,
+            run_with(PREDICTIONS, content),
+            says=tuple(says),
+            named=PREDICTIONS,
+        )
+    for at in range(0, len(honest), 25):
+        turned = bytearray(honest)
+        turned[at] ^= 0xFF
+        yield Case(
+            f"predictions byte {at} turned",
+            predictions,
+            run_with(PREDICTIONS, bytes(turned)),
+            "either",
+            named=PREDICTIONS,
+        )
+    yield Case(
+        "scores",
+        cases,
+        run_with(TABLE, cases_text("a", "b").encode()),
+        "ok",
+        right=lambda found: len(found.frame) == 2,
+    )
+    for name, text in (
+        ("that are words", "id,group,dice\na,b,good\n"),
+        ("that are no text", b"\xff\xfe\xff"),
+        ("with a field too many", "id,group,dice\na,b,1,2,3\n"),
+        ("with a field too few", "id,group,dice\na\n"),
+        ("with an endless field", 'id,group,dice\na,b,"' + "1" * 200_000),
+    ):
+        made = text.encode() if isinstance(text, str) else text
+        yield Case(f"scores {name}", cases, run_with(TABLE, made), named="unet")
+
+
+def zipfile_with(name: str, content: bytes) -> bytes:
+    file = io.BytesIO(content)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr(name, b"x")
+    return file.getvalue()
+
+
+def special(
+    name: str, kind: bytes = tarfile.REGTYPE, link: str = "", size: int = 0
+) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.size = kind, link, size
+    return info
+
+
+def archive(given: Any, **changes: Any) -> Callable[[Path], Path]:
+    return lambda folder: write(folder / "runs.covbench", given, **changes)
+
+
+def raw(content: bytes | Callable[[], bytes]) -> Callable[[Path], Path]:
+    return written("runs.covbench", content)
+
+
+def packed(count: int, inner: bytes = b"") -> bytes:
+    """So many zeros behind some bytes, as xz."""
+    packer = lzma.LZMACompressor(preset=6)
+    parts = [packer.compress(inner)]
+    parts += [packer.compress(bytes(min(2**20, count - at))) for at in range(0, count, 2**20)]
+    return b"".join(parts) + packer.flush()
+
+
+def _archives() -> Iterator[Case]:
+    good = entries(*GOOD)
+    content = lzma.compress(tar([("manifest.json", manifest_text(good)), *good]))
+    yield Case("archive", imported, archive(good), "ok", right=lambda found: len(found.new) == 1)
+    yield Case(
+        "archive as a store", named_store, archive(good), "ok", right=lambda found: len(found) == 1
+    )
+    for share in (0, 1, 10, 40, 70, 95, 99):
+        cut = content[: len(content) * share // 100]
+        yield Case(f"archive cut to {share} %", imported, raw(cut))
+        yield Case(f"archive cut to {share} %, as a store", named_store, raw(cut))
+    for at in range(0, len(content), len(content) // 12):
+        turned = bytearray(content)
+        turned[at] ^= 0xFF
+        yield Case(f"archive byte {at} turned", imported, raw(bytes(turned)), "either")
+    for name in (
+        "/etc/passwd",
+        "../evil",
+        "../../evil/record.json",
+        f"{FOLDER}/../../../evil.py",
+        f"{FOLDER}/.bashrc",
+        "C:\\evil",
+        f"{FOLDER}/conftest.py",
+        "unet/run\n/record.json",
+        "x" * 99 + "/y",
+    ):
+        yield Case(f"archive with {name!a}", imported, archive([*good, (name, b"x")]))
+        yield Case(f"dry run of {name!a}", dry, archive([*good, (name, b"x")]))
+    for word, kind, link in (
+        ("symbolic link", tarfile.SYMTYPE, "/etc/passwd"),
+        ("hard link", tarfile.LNKTYPE, "../../x"),
+        ("device", tarfile.CHRTYPE, ""),
+        ("pipe", tarfile.FIFOTYPE, ""),
+        ("folder", tarfile.DIRTYPE, ""),
+    ):
+        made = archive([*good, (special(f"{FOLDER}/{PREDICTIONS}", kind, link), b"")])
+        yield Case(f"archive with a {word}", imported, made, says=("not a plain file",))
+    yield Case("archive of zeros without end", imported, raw(lambda: packed(2**28)))
+    entry = special(f"{FOLDER}/{PREDICTIONS}", size=2**28).tobuf(tarfile.USTAR_FORMAT)
+    listed = {f"{FOLDER}/{PREDICTIONS}": "0" * 64}
+    head = tar([("manifest.json", manifest_text(good, files=listed))]).rstrip(b"\0")
+    head += bytes(-len(head) % 512)
+    yield Case(
+        "archive that is a bomb",
+        imported,
+        raw(lambda: packed(2**28, head + entry)),
+        says=("--limit archive_ratio=",),
+    )
+    claim = special("manifest.json", size=2**33).tobuf(tarfile.GNU_FORMAT)
+    yield Case(
+        "archive with a manifest of 8 GiB",
+        imported,
+        raw(lambda: lzma.compress(claim)),
+        says=("--limit manifest_bytes=",),
+    )
+    for name, text in (
+        ("that is nested", b"[" * 10**6),
+        ("of tables in tables", nested(10**5).encode()),
+        ("that is empty", b""),
+        ("that is no JSON", b"<xml>"),
+        ("with a number of 5,000 digits", b'{"schema": ' + b"1" * 5000 + b"}"),
+    ):
+        made = lzma.compress(tar([("manifest.json", text), *good]))
+        yield Case(f"archive with a manifest {name}", imported, raw(made))
+    for field, value in (
+        ("schema", 2),
+        ("schema", None),
+        ("runs", 7),
+        ("runs", -1),
+        ("runs", 10**30),
+        ("failures", "1"),
+        ("files", {}),
+        ("files", []),
+        ("covbench", "\x1b[2J"),
+        ("covbench", "x" * 2_000_000),
+        ("extra", 1),
+    ):
+        yield Case(
+            f"archive with {field} = {str(value)[:20]!a}", imported, archive(good, **{field: value})
+        )
+    for name, text in (
+        ("with a newer record", changed(schema=9)),
+        ("with a nested record", nested(10**5)),
+        ("with a key twice", GOOD[0].to_text().replace('"seed": 0', '"seed": 1, "seed": 0')),
+    ):
+        swapped = [(f"{FOLDER}/{TABLE}", GOOD[1]), (f"{FOLDER}/record.json", text.encode())]
+        yield Case(f"archive {name}", imported, archive(swapped))
+    for name, text in (
+        ("with a formula", cases_text("=cmd|' /C calc'!A0")),
+        ("with NaN", cases_text("a", "b").replace("0.5", "nan")),
+        ("with an image twice", cases_text("a", "a")),
+        ("with an escape", cases_text("a\x1b[2J", "b")),
+    ):
+        yield Case(f"archive whose scores are {name}", imported, archive(entries(*whole(text))))
+    for word in (
+        "<script>alert(1)</script>",
+        r"\input{/etc/passwd}",
+        "../../../evil",
+        "肺 é",
+        "%s%n{0}",
+    ):
+        for field in ("model", "dataset", "protocol"):
+            yield Case(
+                f"archive with {field} {word!a}",
+                imported,
+                archive(entries(*whole(**{field: word}))),
+                "ok",
+                right=lambda found: len(found.new) == 1,
+            )
+    for name, text in (
+        ("gzip", b"\x1f\x8b\x08" + bytes(50)),
+        ("zip", b"PK\3\4" + bytes(50)),
+        ("a bare tar", tar(good)),
+        ("text", b"hello"),
+        ("xz of text", lzma.compress(b"hello" * 400)),
+    ):
+        yield Case(f"archive that is {name}", imported, raw(text))
+        yield Case(f"archive that is {name}, as a store", named_store, raw(text))
+    yield Case("archive that is missing", imported, lambda folder: folder / "none.covbench")
+    yield Case("archive that is a folder", imported, _special("runs.covbench", os.mkdir))
+    yield Case("archive that is a pipe", imported, _special("runs.covbench", os.mkfifo))
+    yield Case(
+        "archive that leads to /dev/zero",
+        imported,
+        _special("runs.covbench", lambda path: os.symlink("/dev/zero", path)),
+    )
+
+
+CASES = (*_records(), *_files(), *_archives())
+SEEDED = {"bytes_of_predictions": predictions}
+"""Readers that are fuzzed, and those whose cases they start from."""

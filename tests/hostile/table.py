@@ -1,0 +1,14 @@
+"""The whole table of cases; a reader's cases are a module with `CASES`, added here."""
+
+from __future__ import annotations
+
+from tests.hostile import folders, names, pictures, records, settings, volumes, weights
+from tests.hostile.case import Case
+
+MODULES = (pictures, volumes, folders, records, settings, weights, names)
+
+CASES: dict[str, Case] = {
+    f"{module.__name__.rpartition('.')[2]}: {case.name}": case
+    for module in MODULES
+    for case in module.CASES
+}

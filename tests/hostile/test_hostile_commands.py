@@ -1,0 +1,49 @@
+"""Whole commands on broken plug-ins and in odd places, each in a process of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runners.trial import try_files
+from tests.hostile.case import Case, listing, run_case
+from tests.hostile.plugins import CASES, NET, PLACES, Command, run
+from zoo.errors import CovbenchError
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The server that imports are forked from, so that its start doesn't count as their time."""
+    path = tmp_path_factory.mktemp("good") / "good.py"
+    path.write_text(NET.format(name="HostileGood"))
+    try_files([str(path)])
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda each: each.name)
+def test_hostile_import(
+    case: Case, server: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COVBENCH_LIMITS", "plugin_seconds=5")
+    if case.name != "a file that deletes itself":
+        run_case(case, tmp_path / "room")
+        return
+    with pytest.raises(CovbenchError, match="was gone after it had been imported"):
+        case.read(case.make(tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize("command", PLACES, ids=lambda each: each.name)
+def test_hostile_command(command: Command, tmp_path: Path) -> None:
+    done = run(command, tmp_path / "room")
+    assert done.returncode == command.code, done.stderr + done.stdout
+    assert "Traceback" not in done.stderr + done.stdout
+    if command.code:
+        lines = done.stderr.splitlines()
+        assert len(lines) == 2 and all(lines), done.stderr
+        assert not done.stdout
+    for word in command.says:
+        assert word in (done.stderr if command.code else done.stdout), done.stderr + done.stdout
+    made = {Path(each).name for each in listing(tmp_path)} - {"room", "data"}
+    assert made <= {
+        Path(part).name for name in command.files for part in (name, *Path(name).parents)
+    }
