@@ -21,6 +21,7 @@ from benchmark.speed.lock import training
 from benchmark.speed.nvml import gpu_uuid
 from results.record import Failure, Status, now
 from results.store import Store
+from runners.cancelling import watch
 from runners.job import BUSY, INTERRUPTED, Job
 from runners.leftovers import sweep_temporaries
 from runners.progress import Progress, ProgressWriter
@@ -124,7 +125,8 @@ def _run(task: Task, stop: _StopFlag) -> int:
     report = ProgressWriter(task.folder)
     try:
         with _gpu_lock(task, report, stop):
-            task.do(report, lambda: stop.set)
+            cancelled = watch(task.folder)
+            task.do(report, lambda: stop.set or cancelled())
         return 0
     except Interrupted:
         print(f"[{now()}] interrupted; a checkpoint is kept", flush=True)

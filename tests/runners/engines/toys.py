@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from runners.job import BUSY, INTERRUPTED
-
+# Those of runners.job, whose imports would take longer than a toy.
+INTERRUPTED, BUSY = 75, 76
 STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
