@@ -201,7 +201,7 @@ def _refuse_what_never_runs(ray: Any, gpus: float, cpus: int) -> None:
         f"A run wants {gpus:g} GPUs and {cpus} cores of one node; the cluster's {len(nodes)} nodes "
         f"have at most {most['GPU']:g} and {most['CPU']:g} ({total.get('GPU', 0.0):g} and "
         f"{total.get('CPU', 0.0):g} in all).",
-        "Lower --gpus-per-run or --threads, or add such a node to the cluster.",
+        "Give --gpus none for the CPU, --jobs-per-gpu 2 or more for a share, or lower --threads.",
     )
 
 
