@@ -125,7 +125,9 @@ class RunRecord(_Block):
         return cls.model_validate(payload)
 
 
-Status = Literal["out of memory", "diverged", "disk full", "killed", "needs weights", "error"]
+Status = Literal[
+    "out of memory", "diverged", "disk full", "killed", "hung", "needs weights", "error"
+]
 
 
 class Failure(_Block):

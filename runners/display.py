@@ -113,7 +113,9 @@ class Display(Bars):
         """Say that a run failed and is tried again."""
         reason = failure.exception.splitlines()[0][:200]
         self._drop(job)
-        self.say(f"again   {job.spec.title}  attempt {job.attempt}, after {failure.status}: {reason}")
+        self.say(
+            f"again   {job.spec.title}  attempt {job.attempt}, after {failure.status}: {reason}"
+        )
 
     def cancelled(self, job: Job) -> None:
         """Say that a user took a run out."""

@@ -158,7 +158,7 @@ class SlurmExecutor:
         self._ask()
         waiting, running = [], []
         for run_id, task in self._alive.items():
-            if (run_id in self._jobs if ids is None else run_id in ids):
+            if run_id in self._jobs if ids is None else run_id in ids:
                 self._cancelled.add(run_id)
                 (waiting if task.queued else running).append(task.job)
                 if not task.queued:

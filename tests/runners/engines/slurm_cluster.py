@@ -102,12 +102,14 @@ class SlurmCluster:
         # or in the environment.
         for each in psutil.process_iter():
             with suppress(psutil.Error, OSError):
-                if each.environ().get("SLURMD_NODENAME") == node and str(
-                    each.environ().get("SLURM_CONF", "")
-                ) in ("", str(self.conf)):
-                    doomed.append(each.pid)
-                elif each.name() == "slurmstepd" and any(
-                    child.environ().get("SLURMD_NODENAME") == node for child in each.children()
+                if (
+                    each.environ().get("SLURMD_NODENAME") == node
+                    and str(each.environ().get("SLURM_CONF", "")) in ("", str(self.conf))
+                ) or (
+                    each.name() == "slurmstepd"
+                    and any(
+                        child.environ().get("SLURMD_NODENAME") == node for child in each.children()
+                    )
                 ):
                     doomed.append(each.pid)
         for each_pid in doomed:
