@@ -50,7 +50,7 @@ class RayExecutor:
         if entry is None:
             from runners.worker import work as entry
         self._ray = ray = _ray()
-        self._entry = entry
+        self._entry: Callable[[Any], None] = entry
         self._started = not ray.is_initialized()
         if self._started:
             _join(ray, address)

@@ -111,7 +111,7 @@ class SlurmExecutor:
             from runners.worker import work as entry
         self._folder = root.resolve() / _FOLDER
         self._profile = profile
-        self._entry = entry
+        self._entry: Callable[[Any], None] = entry
         self._every = every
         self._asked = float("-inf")
         self._jobs: dict[str, Work] = {}
@@ -156,7 +156,8 @@ class SlurmExecutor:
     def cancel(self, ids: Collection[str] | None = None) -> None:
         """Ask runs (all by default) to stop with a checkpoint; queued ones are dropped."""
         self._ask()
-        waiting, running = [], []
+        waiting: list[str] = []
+        running: list[str] = []
         for run_id, task in self._alive.items():
             if run_id in self._jobs if ids is None else run_id in ids:
                 self._cancelled.add(run_id)
@@ -231,7 +232,7 @@ class SlurmExecutor:
             said = " ".join(result.stderr.split())[:300]
             raise CovbenchError(
                 f"Slurm refused the runs: {said}",
-                "Change the profile (partition, account, time, memory, gres); see docs/clusters.md.",
+                "Change what the profile asks for; docs/clusters.md explains it.",
             )
         self._places.update({job.spec.id: (name, index) for index, job in enumerate(jobs)})
 

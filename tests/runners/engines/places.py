@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -141,18 +140,12 @@ def ray_cluster() -> Iterator[Any]:
     """A Ray cluster of one node with two (pretended) GPUs."""
     from ray.cluster_utils import Cluster
 
-    before = os.environ.get("RAY_health_check_period_ms")
-    os.environ["RAY_health_check_period_ms"] = "1000"  # a lost node is noticed sooner
     first = {"num_cpus": 2, "num_gpus": 2, "env_vars": {NODE: "r1"}}
     cluster = Cluster(initialize_head=True, head_node_args=first)
     try:
         yield cluster
     finally:
         cluster.shutdown()
-        if before is None:
-            del os.environ["RAY_health_check_period_ms"]
-        else:
-            os.environ["RAY_health_check_period_ms"] = before
 
 
 def states(engine: Executor) -> dict[str, RunState]:

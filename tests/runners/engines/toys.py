@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import json
+import mmap
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -80,7 +82,7 @@ def play(job: Toy) -> None:
         "pid": os.getpid(),
         "began": began,
         "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
-        "node": os.environ.get("SLURMD_NODENAME") or os.environ.get("TOY_NODE"),
+        "node": os.environ.get("SLURMD_NODENAME") or os.environ.get("RAY_NODE_NAME_OF_TOYS"),
         "restarts": os.environ.get("SLURM_RESTART_COUNT"),
     }
     note = job.folder / f"note-{began}-{os.getpid()}.json"
@@ -93,8 +95,12 @@ def play(job: Toy) -> None:
     if job.act == "kill" or (job.act == "kill once" and not again):
         (job.folder / "again").touch()
         os.kill(os.getpid(), signal.SIGKILL)
+    if job.act == "memory limit":
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (32 << 30, hard))
+        _fill_memory(1 << 30, 64)  # mapped, never written
     if job.act == "memory":
-        _fill_memory()
+        _fill_memory(50 << 20, 40)
     if job.act == "deaf":
         time.sleep(600)
     while time.time() < began + job.seconds:
@@ -107,14 +113,16 @@ def play(job: Toy) -> None:
     os._exit(0)
 
 
-def _fill_memory() -> None:
-    """Take two gigabytes, slowly enough for a watcher to see it; a limit may forbid it at once."""
+def _fill_memory(size: int, times: int) -> None:
+    """Take memory, slowly enough for a watcher to see it."""
     held = []
     try:
-        for _ in range(40):
-            held.append(bytearray(os.urandom(1) * (50 << 20)))
-            time.sleep(0.05)
-    except MemoryError:
+        for _ in range(times):
+            held.append(mmap.mmap(-1, size))
+            if size < 1 << 30:
+                held[-1].write(b"x" * size)
+                time.sleep(0.05)
+    except (MemoryError, OSError):
         os._exit(1)
     time.sleep(60)
 
