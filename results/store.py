@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,7 +40,7 @@ class Store:
 
     def read(self, spec: RunSpec) -> RunRecord | None:
         """The record of a run, or None where it has none or the file is damaged."""
-        found = _read(self.folder(spec) / RECORD)
+        found = read_record(self.folder(spec) / RECORD)
         return found if isinstance(found, RunRecord) and found.spec.id == spec.id else None
 
     def write(self, record: RunRecord) -> bool:
@@ -52,7 +52,7 @@ class Store:
             Whether this record was kept.
         """
         path = self.folder(record.spec) / RECORD
-        if path.exists() and not isinstance(_read(path), RunRecord):
+        if path.exists() and not isinstance(read_record(path), RunRecord):
             _set_aside(path, "damaged")
         return write_once(path, record.to_text())
 
@@ -75,12 +75,24 @@ class Store:
     def records(self) -> Iterator[RunRecord | Damaged]:
         """All records of the store in the order of their paths; damaged ones as `Damaged`."""
         for path in sorted(self.root.rglob(RECORD)):
-            yield _read(path)
+            yield read_record(path)
 
-    def all_failures(self) -> list[Failure]:
-        """The last failure of every run that has no record."""
+    def all_failures(self, recorded: Collection[Path] | None = None) -> list[Failure]:
+        """The last failure of every run that has no record.
+
+        Args:
+            recorded: Folders that are known to hold a valid record; None to look into each.
+        """
         folders = sorted({path.parent for path in self.root.rglob("failed-*.json")})
-        unfinished = [path for path in folders if not isinstance(_read(path / RECORD), RunRecord)]
+        unfinished = [
+            path
+            for path in folders
+            if not (
+                isinstance(read_record(path / RECORD), RunRecord)
+                if recorded is None
+                else path in recorded
+            )
+        ]
         return [attempts[-1] for path in unfinished if (attempts := _failures(path))]
 
 
@@ -102,7 +114,8 @@ def load_records(path: str | Path) -> list[RunRecord]:
     return [found for found in Store(root).records() if isinstance(found, RunRecord)]
 
 
-def _read(path: Path) -> RunRecord | Damaged:
+def read_record(path: Path) -> RunRecord | Damaged:
+    """The record in a file, or why it is none."""
     try:
         return RunRecord.from_text(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from benchmark.augment import steps_per_epoch
 from benchmark.bank import ImageBank, input_statistics
 from benchmark.complexity import measure_cost
 from benchmark.datasets import PreparedDataset, open_dataset
@@ -162,8 +163,14 @@ def _train(
         print(f"[{now()}] {line}", flush=True)
     if resume is not None:
         print(f"[{now()}] resumed at step {resume['progress']['step']}", flush=True)
+    per_epoch = steps_per_epoch(job.protocol, len(bank))
+
+    def tell(done: int, total: int, loss: float | None) -> None:
+        epoch, epochs = -(-done // per_epoch), -(-total // per_epoch)
+        report(Progress("training", done, total, loss, epoch, epochs))
+
     hooks = Hooks(
-        progress=lambda done, total, loss: report(Progress("training", done, total, loss)),
+        progress=tell,
         checkpoint=partial(save_checkpoint, folder),
         should_stop=should_stop,
     )

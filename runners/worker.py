@@ -24,13 +24,12 @@ from results.store import Store
 from runners.cancelling import watch
 from runners.job import BUSY, INTERRUPTED, Job
 from runners.leftovers import sweep_temporaries
-from runners.progress import Progress, ProgressWriter
+from runners.progress import LOG, Progress, ProgressWriter
 from runners.run_one import run_one
 from runners.server import STOP_SIGNALS, end_with_driver
 from runners.train import Diverged, Interrupted
 from zoo.errors import CovbenchError, WeightsUnavailable
 
-LOG = "log.txt"
 _LOG_TAIL_BYTES = 4000
 
 

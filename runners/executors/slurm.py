@@ -33,7 +33,7 @@ from zoo.errors import CovbenchError
 GRACE_SECONDS = 60.0
 """How long a cancelled task may take to write its checkpoint before Slurm kills it."""
 
-_FOLDER = Path(".covbench") / "slurm"
+FOLDER = Path(".covbench") / "slurm"
 _WAVE = "wave.json"
 _BUSY_RETRY_SECONDS = 30.0
 _QUEUED = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT")
@@ -109,7 +109,7 @@ class SlurmExecutor:
                 )
         if entry is None:
             from runners.worker import work as entry
-        self._folder = root.resolve() / _FOLDER
+        self._folder = root.resolve() / FOLDER
         self._profile = profile
         self._entry: Callable[[Any], None] = entry
         self._every = every
