@@ -54,9 +54,7 @@ def survey(root: Path) -> list[Entry]:
         elif folder not in failures:
             entries.append(_damaged(found, titles))
     for folder, failure in failures.items():
-        entries.append(
-            _unfinished(folder, titles) if is_held(folder) else _failed(failure, folder)
-        )
+        entries.append(_unfinished(folder, titles) if is_held(folder) else _failed(failure, folder))
     for lock in sorted(root.rglob(".lock")):
         folder = lock.parent
         if folder not in failures and folder not in records:

@@ -25,8 +25,8 @@ def logs(
     """Print the log of a run."""
     options.check_store(out)
     from runners.find import find_run
-    from runners.survey import is_held
     from runners.progress import LOG
+    from runners.survey import is_held
 
     found = find_run(out, run)
     path = found.folder / LOG
