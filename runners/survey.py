@@ -39,8 +39,8 @@ def survey(root: Path) -> list[Entry]:
 
     Returns:
         One entry a run: done, failed (also where a damaged record lies beside the failure),
-        running, cancelled (by `covbench cancel`), interrupted (it continues when its command is given again), damaged (it is run
-        again) or missing (it was asked for, and never begun).
+        running, cancelled (by `covbench cancel`), interrupted (it continues when its command is
+        given again), damaged (it is run again) or missing (it was asked for, and never begun).
     """
     store = Store(root)
     titles = {root / folder: title for folder, title in read_plan(root).items()}

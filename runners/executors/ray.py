@@ -48,7 +48,9 @@ class RayExecutor:
         entry: Callable[[Any], None] | None = None,
     ) -> None:
         if entry is None:
-            from runners.worker import work as entry
+            from runners.worker import work
+
+            entry = work
         self._ray = ray = _ray()
         self._entry: Callable[[Any], None] = entry
         self._started = not ray.is_initialized()

@@ -108,7 +108,9 @@ class SlurmExecutor:
                     "Give the command on a login node of the cluster, or leave out --executor.",
                 )
         if entry is None:
-            from runners.worker import work as entry
+            from runners.worker import work
+
+            entry = work
         self._folder = root.resolve() / FOLDER
         self._profile = profile
         self._entry: Callable[[Any], None] = entry
