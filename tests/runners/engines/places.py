@@ -17,9 +17,6 @@ from tests.runners.engines.slurm_cluster import slurm_cluster
 from tests.runners.engines.slurm_cluster import why_not as why_no_slurm
 from tests.runners.engines.toys import Toy, play
 
-NODE = "RAY_NODE_NAME_OF_TOYS"
-
-
 class Place:
     """An engine and where it runs.
 
@@ -41,6 +38,10 @@ class Place:
         """Wait for less long before killing and before asking a second time."""
         monkeypatch.setattr(local, "_GRACE_SECONDS", grace)
         monkeypatch.setattr(local, "_BUSY_RETRY_SECONDS", 0.2)
+
+    def expendable(self, nodes: set[str]) -> str:
+        """One of the nodes that toys noted which the cluster can do without."""
+        raise NotImplementedError
 
     def lose_node(self, node: str) -> None:
         """A node and what runs on it are gone at once."""
@@ -70,6 +71,9 @@ class SlurmPlace(Place):
         monkeypatch.setattr(slurm, "GRACE_SECONDS", grace)
         monkeypatch.setattr(slurm, "_BUSY_RETRY_SECONDS", 0.5)
 
+    def expendable(self, nodes: set[str]) -> str:
+        return max(nodes)
+
     def lose_node(self, node: str) -> None:
         self._cluster.kill_node(node)
 
@@ -83,8 +87,7 @@ class RayPlace(Place):
 
     def __init__(self, cluster: Any) -> None:
         self._cluster = cluster
-        self._nodes = {"r1": cluster.head_node}
-        self.restore_node("r2")
+        self.restore_node("")
         self.arguments = ("--executor", "ray", "--address", cluster.address, "--gpus", "none")
 
     def engine(self, root: Path, gpu: bool = False, memory: str | None = None) -> Executor:
@@ -98,11 +101,20 @@ class RayPlace(Place):
         monkeypatch.setattr(ray, "GRACE_SECONDS", grace)
         monkeypatch.setattr(ray, "_BUSY_RETRY_SECONDS", 0.5)
 
+    def expendable(self, nodes: set[str]) -> str:
+        return max(nodes - {_daemon(self._cluster.head_node)})
+
     def lose_node(self, node: str) -> None:
-        self._cluster.remove_node(self._nodes.pop(node), allow_graceful=False)
+        (lost,) = [each for each in self._cluster.worker_nodes if _daemon(each) == node]
+        self._cluster.remove_node(lost, allow_graceful=False)
 
     def restore_node(self, node: str) -> None:
-        self._nodes[node] = self._cluster.add_node(num_cpus=2, num_gpus=2, env_vars={NODE: node})
+        self._cluster.add_node(num_cpus=2, num_gpus=2)
+
+
+def _daemon(node: Any) -> str:
+    """The process number of a Ray node's daemon, which toys note as their node."""
+    return str(node.all_processes["raylet"][0].process.pid)
 
 
 def why_not(name: str) -> str | None:
@@ -140,7 +152,7 @@ def ray_cluster() -> Iterator[Any]:
     """A Ray cluster of one node with two (pretended) GPUs."""
     from ray.cluster_utils import Cluster
 
-    first = {"num_cpus": 2, "num_gpus": 2, "env_vars": {NODE: "r1"}}
+    first = {"num_cpus": 2, "num_gpus": 2}
     cluster = Cluster(initialize_head=True, head_node_args=first)
     try:
         yield cluster

@@ -185,7 +185,7 @@ def test_a_node_that_is_lost_loses_no_run(make: Make, engines: Place, tmp_path: 
     toys = [toy(tmp_path, f"run{number}", seconds=6) for number in range(4)]
     engine.submit(toys)
     wait_until(lambda: all(each.notes for each in toys), "all to begin")
-    lost = "n2" if engines.name == "slurm" else "r2"
+    lost = engines.expendable({each.notes[0]["node"] for each in toys})
     victims = [each for each in toys if each.notes[0]["node"] == lost]
     assert len(victims) == 2
     engines.lose_node(lost)

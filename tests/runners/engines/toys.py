@@ -82,7 +82,7 @@ def play(job: Toy) -> None:
         "pid": os.getpid(),
         "began": began,
         "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
-        "node": os.environ.get("SLURMD_NODENAME") or os.environ.get("RAY_NODE_NAME_OF_TOYS"),
+        "node": os.environ.get("SLURMD_NODENAME") or str(_parent(os.getppid())),
         "restarts": os.environ.get("SLURM_RESTART_COUNT"),
     }
     note = job.folder / f"note-{began}-{os.getpid()}.json"
@@ -111,6 +111,12 @@ def play(job: Toy) -> None:
     _write(note, {**seen, "ended": time.time()})
     (job.folder / "done").touch()
     os._exit(0)
+
+
+def _parent(process: int) -> int:
+    """The parent of a process; of a Ray worker, the daemon of its node."""
+    with open(f"/proc/{process}/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
 
 
 def _fill_memory(size: int, times: int) -> None:
