@@ -17,6 +17,7 @@ from tests.runners.engines.slurm_cluster import slurm_cluster
 from tests.runners.engines.slurm_cluster import why_not as why_no_slurm
 from tests.runners.engines.toys import Toy, play
 
+
 class Place:
     """An engine and where it runs.
 
