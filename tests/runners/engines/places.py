@@ -110,7 +110,18 @@ class RayPlace(Place):
         self._cluster.remove_node(lost, allow_graceful=False)
 
     def restore_node(self, node: str) -> None:
-        self._cluster.add_node(num_cpus=2, num_gpus=2)
+        _add_node(self._cluster)
+
+
+def _add_node(cluster: Any) -> None:
+    """Start a node; Ray gives a daemon half a minute, and a busy machine may need another try."""
+    for last in (False, False, True):
+        try:
+            cluster.add_node(num_cpus=2, num_gpus=2)
+            return
+        except Exception:  # Ray raises nothing more special
+            if last:
+                raise
 
 
 def _daemon(node: Any) -> str:
@@ -153,9 +164,9 @@ def ray_cluster() -> Iterator[Any]:
     """A Ray cluster of one node with two (pretended) GPUs."""
     from ray.cluster_utils import Cluster
 
-    first = {"num_cpus": 2, "num_gpus": 2}
-    cluster = Cluster(initialize_head=True, head_node_args=first)
+    cluster = Cluster()
     try:
+        _add_node(cluster)
         yield cluster
     finally:
         cluster.shutdown()
