@@ -113,11 +113,11 @@ class RayPlace(Place):
         _add_node(self._cluster)
 
 
-def _add_node(cluster: Any) -> None:
+def _add_node(cluster: Any, **options: Any) -> None:
     """Start a node; Ray gives a daemon half a minute, and a busy machine may need another try."""
     for last in (False, False, True):
         try:
-            cluster.add_node(num_cpus=2, num_gpus=2)
+            cluster.add_node(num_cpus=2, num_gpus=2, **options)
             return
         except Exception:  # Ray raises nothing more special
             if last:
@@ -166,7 +166,7 @@ def ray_cluster() -> Iterator[Any]:
 
     cluster = Cluster()
     try:
-        _add_node(cluster)
+        _add_node(cluster, include_dashboard=False)
         yield cluster
     finally:
         cluster.shutdown()
