@@ -156,7 +156,14 @@ def _is_default(block: BaseModel | None, field: str) -> bool:
 
 
 Status = Literal[
-    "out of memory", "diverged", "disk full", "killed", "needs weights", "needs runs", "error"
+    "out of memory",
+    "diverged",
+    "disk full",
+    "killed",
+    "hung",
+    "needs weights",
+    "needs runs",
+    "error",
 ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -44,7 +44,7 @@ class Store:
         folder = self.folder(spec)
         if not (folder / RECORD).exists():
             look_again(folder)
-        found = _read(folder / RECORD)
+        found = read_record(folder / RECORD)
         return found if isinstance(found, RunRecord) and found.spec.id == spec.id else None
 
     def write(self, record: RunRecord) -> bool:
@@ -56,7 +56,7 @@ class Store:
             Whether this record was kept.
         """
         path = self.folder(record.spec) / RECORD
-        if path.exists() and not isinstance(_read(path), RunRecord):
+        if path.exists() and not isinstance(read_record(path), RunRecord):
             _set_aside(path, "damaged")
         return write_once(path, record.to_text())
 
@@ -79,12 +79,24 @@ class Store:
     def records(self) -> Iterator[RunRecord | Damaged]:
         """All records of the store in the order of their paths; damaged ones as `Damaged`."""
         for path in found_below(self.root, RECORD):
-            yield _read(path)
+            yield read_record(path)
 
-    def all_failures(self) -> list[Failure]:
-        """The last failure of every run that has no record."""
+    def all_failures(self, recorded: Collection[Path] | None = None) -> list[Failure]:
+        """The last failure of every run that has no record.
+
+        Args:
+            recorded: Folders that are known to hold a valid record; None to look into each.
+        """
         folders = sorted({path.parent for path in found_below(self.root, "failed-*.json")})
-        unfinished = [path for path in folders if not isinstance(_read(path / RECORD), RunRecord)]
+        unfinished = [
+            path
+            for path in folders
+            if not (
+                isinstance(read_record(path / RECORD), RunRecord)
+                if recorded is None
+                else path in recorded
+            )
+        ]
         return [attempts[-1] for path in unfinished if (attempts := _failures(path))]
 
 
@@ -106,7 +118,8 @@ def load_records(path: str | Path) -> list[RunRecord]:
     return [found for found in Store(root).records() if isinstance(found, RunRecord)]
 
 
-def _read(path: Path) -> RunRecord | Damaged:
+def read_record(path: Path) -> RunRecord | Damaged:
+    """The record in a file, or why it is none."""
     try:
         text = lasting(lambda: read_limited(path, "record_bytes")).decode()
         return RunRecord.from_text(text)
@@ -115,13 +128,17 @@ def _read(path: Path) -> RunRecord | Damaged:
         return Damaged(path, " ".join(str(error).split())[:most])
 
 
+def _read_failure(path: Path) -> Failure:
+    text = lasting(lambda: read_limited(path, "failure_bytes"))
+    return Failure.model_validate_json(text)
+
+
 def _failures(folder: Path) -> list[Failure]:
     """The readable accounts of failed attempts in a run's folder, oldest first."""
     found = []
     for path in folder.glob("failed-*.json"):
         with suppress(ValueError, OSError, CovbenchError):
-            text = lasting(lambda path=path: read_limited(path, "failure_bytes"))
-            found.append(Failure.model_validate_json(text))
+            found.append(_read_failure(path))
     return sorted(found, key=lambda failure: failure.attempt)
 
 

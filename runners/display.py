@@ -109,11 +109,26 @@ class Display(Bars):
         what = f"failed  {job.spec.title}  {failure.status}: {reason}"
         self._line(job, f"{what}\n        {failure.hint}")
 
-    def _line(self, job: Job, text: str) -> None:
-        self._finished += 1
+    def again(self, job: Job, failure: Failure) -> None:
+        """Say that a run failed and is tried again."""
+        reason = failure.exception.splitlines()[0][:200]
+        self._drop(job)
+        self.say(
+            f"again   {job.spec.title}  attempt {job.attempt}, after {failure.status}: {reason}"
+        )
+
+    def cancelled(self, job: Job) -> None:
+        """Say that a user took a run out."""
+        self._line(job, f"cancelled  {job.spec.title}")
+
+    def _drop(self, job: Job) -> None:
         task = self._tasks.pop(job.spec.id, None)
         if task is not None:
             self._progress.remove_task(task)
+
+    def _line(self, job: Job, text: str) -> None:
+        self._finished += 1
+        self._drop(job)
         self._progress.update(self._overall, completed=self._finished)
         count = f"[{self._finished}/{self._total}]"
         first, *rest = text.split("\n")

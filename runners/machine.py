@@ -17,7 +17,7 @@ def cpu_count() -> int:
 
 
 def slots_and_threads(
-    gpus: str | None, jobs: int | None, threads: int | None = None
+    gpus: str | None, jobs: int | None, threads: int | None = None, per_gpu: int | None = None
 ) -> tuple[list[int | None], str, int]:
     """Decide how many runs go at a time, on what, with how many CPU threads each.
 
@@ -28,6 +28,7 @@ def slots_and_threads(
         gpus: The user's choice: `0,1`, `none`, or None for all there are.
         jobs: Runs at a time on a CPU; None for one a core, up to four.
         threads: CPU threads of each run; None for one, or for a share of the cores beside a GPU.
+        per_gpu: Runs at a time on each GPU; None for one.
 
     Returns:
         One GPU index (or None) for each slot, the device's type, and threads for each run.
@@ -53,12 +54,18 @@ def slots_and_threads(
             )
     else:
         chosen = list(range(found))
-    for name, value in (("jobs", jobs), ("threads", threads)):
+    for name, value in (("jobs", jobs), ("threads", threads), ("jobs-per-gpu", per_gpu)):
         if value is not None and value < 1:
             raise CovbenchError(f"--{name} {value} is too few.", "Give 1 or more.")
     cores = cpu_count()
     if chosen:
-        return list(chosen), "cuda", threads or max(1, cores // len(chosen))
+        slots = [gpu for _ in range(per_gpu or 1) for gpu in chosen]  # GPUs fill up evenly
+        return [*slots], "cuda", threads or max(1, cores // len(slots))
+    if per_gpu is not None and per_gpu > 1:
+        raise CovbenchError(
+            f"--jobs-per-gpu {per_gpu} needs a GPU; here runs go on the CPU.",
+            "Give --jobs, the runs at a time on a CPU.",
+        )
     count = min(cores, _MOST_CPU_SLOTS) if jobs is None else jobs
     return [None] * count, "cpu", threads or 1
 

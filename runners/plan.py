@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmark.datasets import Fold, PreparedDataset, open_dataset
 from benchmark.protocols import Protocol
 from results.files import parse_json, sha256_file, write_atomically
+from results.index import Known, known_records
 from results.spec import RunSpec
 from results.store import Store
 from runners.job import Job
@@ -127,8 +128,10 @@ def make_plan(
     if force:
         return Plan(tuple(jobs.values()), frozenset(), frozenset(), tuple(lines))
     done, failed = set(), set()
+    recorded = known_records(resources.store)
     for run_id, job in jobs.items():
-        if store.read(job.spec) is not None:
+        known = recorded.get(store.folder(job.spec))
+        if isinstance(known, Known) and known.id == run_id:
             done.add(run_id)
         elif failures := store.failures(job.spec):
             jobs[run_id] = job.model_copy(update={"attempt": failures[-1].attempt + 1})

@@ -10,15 +10,20 @@ from pathlib import Path
 
 PROGRESS = "progress.json"
 
+LOG = "log.txt"
+"""Where a run's output goes, beside it."""
+
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: its phase, steps done and in all, and the mean loss of this epoch."""
+    """How far a run is: its phase, steps done and in all, the mean loss of this epoch, epochs."""
 
     phase: str
     done: int = 0
     total: int = 0
     loss: float | None = None
+    epoch: int = 0
+    epochs: int = 0
 
 
 class ProgressWriter:

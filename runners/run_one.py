@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from benchmark.augment import steps_per_epoch
 from benchmark.bank import ImageBank, input_statistics
 from benchmark.complexity import measure_cost
 from benchmark.datasets import PreparedDataset, open_dataset
@@ -213,8 +214,14 @@ def _train(
     if resume is not None:
         _say(f"resumed at step {resume['progress']['step']}")
     loggers.begin(len(resume["progress"]["curve"]) if resume is not None else 0)
+    per_epoch = steps_per_epoch(job.protocol, len(bank))
+
+    def tell(done: int, total: int, loss: float | None) -> None:
+        epoch, epochs = -(-done // per_epoch), -(-total // per_epoch)
+        report(Progress("training", done, total, loss, epoch, epochs))
+
     hooks = Hooks(
-        progress=lambda done, total, loss: report(Progress("training", done, total, loss)),
+        progress=tell,
         checkpoint=partial(save_checkpoint, folder),
         should_stop=should_stop,
         epoch=lambda number, scalars: loggers.scalars(scalars, number),

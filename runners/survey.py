@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from results.files import found_below
+from results.index import Known, known_records
 from results.locks import LOCK, is_held
-from results.record import Failure, RunRecord
-from results.store import RECORD, Damaged, Store
+from results.record import Failure
+from results.store import Damaged, Store
+from runners.cancelling import is_cancelled
 from runners.plan import read_plan
 from runners.progress import read_progress
 
@@ -38,37 +40,39 @@ def survey(root: Path) -> list[Entry]:
 
     Returns:
         One entry a run: done, failed (also where a damaged record lies beside the failure),
-        running, interrupted (it continues when its command is given again), damaged (it is run
-        again) or missing (it was asked for, and never begun).
+        running, cancelled (by `covbench cancel`), interrupted (it continues when its command is
+        given again), damaged (it is run again) or missing (it was asked for, and never begun).
     """
     store = Store(root)
     titles = {root / folder: title for folder, title in read_plan(root).items()}
-    failures = {store.folder(failure.spec): failure for failure in store.all_failures()}
+    records = known_records(root)
+    recorded = {folder for folder, found in records.items() if isinstance(found, Known)}
+    failures = {store.folder(each.spec): each for each in store.all_failures(recorded)}
     entries = []
-    for found in store.records():
-        if isinstance(found, RunRecord):
-            entries.append(_done(found, store))
-        elif isinstance(found, Damaged) and found.path.parent not in failures:
+    for folder, found in records.items():
+        if isinstance(found, Known):
+            entries.append(_done(found, folder))
+        elif folder not in failures:
             entries.append(_damaged(found, titles))
     for folder, failure in failures.items():
         entries.append(_unfinished(folder, titles) if is_held(folder) else _failed(failure, folder))
     for lock in found_below(root, LOCK):
         folder = lock.parent
-        if folder not in failures and not (folder / RECORD).exists():
+        if folder not in failures and folder not in records:
             entries.append(_unfinished(folder, titles))
     begun = {Path(entry.path) for entry in entries}
     for folder, title in titles.items():
-        if folder not in begun and not folder.is_dir():
-            entries.append(Entry(title, "missing", "", str(folder)))
+        if folder in begun:
+            continue
+        if is_cancelled(folder) or not folder.is_dir():
+            state = "cancelled" if is_cancelled(folder) else "missing"
+            entries.append(Entry(title, state, "", str(folder)))
     return entries
 
 
-def _done(record: RunRecord, store: Store) -> Entry:
-    scores = next(iter(record.scores.values()), {})
-    dice = scores["dice_slice"].value if "dice_slice" in scores else None
-    detail = f"Dice {dice:.4f}" if dice is not None else "Dice undefined"
-    seconds = record.evaluation_seconds + (record.training.seconds if record.training else 0.0)
-    return Entry(record.spec.title, "done", detail, str(store.folder(record.spec)), seconds)
+def _done(known: Known, folder: Path) -> Entry:
+    detail = f"Dice {known.dice:.4f}" if known.dice is not None else "Dice undefined"
+    return Entry(known.title, "done", detail, str(folder), known.seconds)
 
 
 def _damaged(found: Damaged, titles: Mapping[Path, str]) -> Entry:
@@ -85,14 +89,22 @@ def _failed(failure: Failure, folder: Path) -> Entry:
 
 
 def _unfinished(folder: Path, titles: Mapping[Path, str]) -> Entry:
-    state = "running" if is_held(folder) else "interrupted"
+    state = "running" if is_held(folder) else _stopped(folder)
     progress = read_progress(folder)
     detail = ""
     if progress is not None:
         detail = progress.phase
+        if progress.epochs:
+            detail += f" epoch {progress.epoch} of {progress.epochs},"
         if progress.total:
             detail += f" step {progress.done} of {progress.total}"
+        if progress.epochs and progress.loss is not None:
+            detail += f", loss {progress.loss:.3f}"
     return Entry(_name(folder, titles), state, detail, str(folder))
+
+
+def _stopped(folder: Path) -> str:
+    return "cancelled" if is_cancelled(folder) else "interrupted"
 
 
 def _name(folder: Path, titles: Mapping[Path, str]) -> str:

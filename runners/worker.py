@@ -22,15 +22,15 @@ from benchmark.speed.nvml import gpu_uuid
 from results.locks import Lock
 from results.record import Failure, Status, now
 from results.store import Store
+from runners.cancelling import watch
 from runners.job import BUSY, INTERRUPTED, Job
 from runners.leftovers import sweep_temporaries
-from runners.progress import Progress, ProgressWriter
+from runners.progress import LOG, Progress, ProgressWriter
 from runners.run_one import run_one
 from runners.server import STOP_SIGNALS, end_with_driver
 from runners.train import Diverged, Interrupted
 from zoo.errors import CovbenchError, WeightsUnavailable
 
-LOG = "log.txt"
 _LOG_TAIL_BYTES = 4000
 
 
@@ -132,7 +132,8 @@ def _run(task: Task, stop: _StopFlag) -> int:
         with _gpu_lock(task, report, stop):
             if stop.set:  # while this process was still starting
                 raise Interrupted
-            task.do(report, lambda: stop.set)
+            cancelled = watch(task.folder)
+            task.do(report, lambda: stop.set or cancelled())
         return 0
     except Interrupted:
         print(f"[{now()}] interrupted; a checkpoint is kept, if a step was done", flush=True)

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from runners.cli import (
+    cancel,
     check,
     choose,
     compare,
@@ -19,6 +20,7 @@ from runners.cli import (
     export,
     import_,
     listing,
+    logs,
     new,
     predict,
     pretrain,
@@ -46,6 +48,8 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("status")(status.status)
+app.command("logs")(logs.logs)
+app.command("cancel")(cancel.cancel)
 app.command("pretrain")(pretrain.pretrain)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)

@@ -154,6 +154,18 @@ def parse_numbers(text: str | None, what: str, least: int) -> tuple[int, ...] | 
     return tuple(dict.fromkeys(numbers))
 
 
+def check_store(folder: Path) -> None:
+    """Refuse a store that is not there.
+
+    Raises:
+        CovbenchError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise CovbenchError(
+            f"There is no folder {folder}.", "Give the folder of a run with --out, or start one."
+        )
+
+
 def check_writable(folder: Path) -> None:
     """Refuse an output folder that can't be written, before anything is computed.
 

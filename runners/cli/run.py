@@ -9,7 +9,7 @@ import typer
 
 from runners.cli import options
 from runners.cli.training import announce, train_missing
-from zoo.errors import CovbenchError, unknown
+from zoo.errors import CovbenchError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,12 +61,23 @@ def run(
     folds: options.Folds = None,
     seeds: options.Seeds = None,
     out: options.Out = Path("runs"),
-    executor: Annotated[str, typer.Option(help="Engine: local.")] = "local",
+    executor: Annotated[str, typer.Option(help="Engine: local, slurm or ray.")] = "local",
+    profile: Annotated[
+        Path | None,
+        typer.Option(help="Slurm: a TOML file with partition, time, memory, gres, ..."),
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Ray: the cluster to join, HOST:6379 or auto.")
+    ] = None,
     gpus: Annotated[
         str | None, typer.Option(help="GPUs to use: 0,1 or none; all of them by default.")
     ] = None,
     jobs: Annotated[
         int | None, typer.Option(help="Runs at a time on a CPU; one a core, up to 4, by default.")
+    ] = None,
+    jobs_per_gpu: Annotated[
+        int | None,
+        typer.Option(help="Runs at a time on each GPU (with NVIDIA MPS where it is installed)."),
     ] = None,
     threads: Annotated[
         int | None,
@@ -87,6 +98,14 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again what failed before.")
     ] = False,
+    retries: Annotated[
+        int | None,
+        typer.Option(help="Further attempts of a run that fails, where they may help; 2."),
+    ] = None,
+    timeout_minutes: Annotated[
+        float | None,
+        typer.Option(help="End a run that shows no progress for so long, as hung."),
+    ] = None,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first failure.")
     ] = False,
@@ -100,24 +119,33 @@ def run(
 
     What is recorded is skipped, so the same command continues where it was stopped.
     """
-    if executor != "local":
-        raise unknown("executor", executor, ["local"], "local")
     from benchmark.datasets import data_root
     from benchmark.protocols import load_protocol
     from results.store import Store
+    from runners.engines import choose_engine
     from runners.loggers import check_loggers
-    from runners.machine import slots_and_threads
     from runners.plan import Resources, make_plan, save_plan
     from runners.run_one import SUMMED, sums_colours
     from runners.selecting import choose_rows
 
+    engine = choose_engine(
+        executor,
+        gpus=gpus,
+        jobs=jobs,
+        threads=threads,
+        jobs_per_gpu=jobs_per_gpu,
+        profile=profile,
+        address=address,
+    )
+    for name, value in (("retries", retries), ("timeout-minutes", timeout_minutes)):
+        if value is not None and value < 0:
+            raise CovbenchError(f"--{name} {value:g} is too few.", "Give 0 or more.")
     chosen = choose_rows(models, rows, weights)
     settings = load_protocol(protocol, set_ or [])
     ask = _ask(task, lung_model, lungs, lung_mask, dilation, inner_folds)
     summed = [row.name for row in chosen.rows if sums_colours(settings, dict(row.options))]
     console = options.messages()
     loggers = check_loggers(options.split_commas(log or []))
-    slots, device, threads = slots_and_threads(gpus, jobs, threads)
     if not dry_run:
         options.check_writable(out)
     for what, names in (
@@ -140,8 +168,8 @@ def run(
             out,
             data_root(),
             _plugins(chosen.plugins, ask),
-            device,
-            threads,
+            engine.device,
+            engine.threads,
             deterministic,
             loggers,
         ),
@@ -154,7 +182,14 @@ def run(
     )
     for line in plan.notes:
         console.print(line, highlight=False, soft_wrap=True)
-    announce(plan, len(slots), console, yes=yes or dry_run, on_gpu=device == "cuda")
+    announce(
+        plan,
+        len(engine.slots),
+        console,
+        yes=yes or dry_run,
+        on_gpu=engine.device == "cuda",
+        elsewhere=engine.name != "local",
+    )
     if dry_run:
         for job in plan.todo:
             print(job.spec.title)
@@ -164,7 +199,15 @@ def run(
         for job in plan.jobs:
             store.set_aside(job.spec)
     save_plan(out, plan)
-    outcome = train_missing(plan, slots, store, console, fail_fast=fail_fast)
+    outcome = train_missing(
+        plan,
+        engine,
+        store,
+        console,
+        fail_fast=fail_fast,
+        retries=retries,
+        timeout_minutes=timeout_minutes,
+    )
     return _finish(plan, outcome, out, console)
 
 

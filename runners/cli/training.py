@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from results.store import Store
     from runners.drive import Outcome
+    from runners.engines import Engine
     from runners.plan import Plan
 
 HOURS_WITHOUT_ASKING = 1.0
@@ -33,7 +34,9 @@ def _tidy(plan: Plan, out: Path) -> None:
             sweep_run(job.folder)
 
 
-def announce(plan: Plan, slots: int, console: Console, *, yes: bool, on_gpu: bool) -> None:
+def announce(
+    plan: Plan, slots: int, console: Console, *, yes: bool, on_gpu: bool, elsewhere: bool = False
+) -> None:
     """Say how many runs there are and about how long they take; refuse long ones on a CPU."""
     from runners.display import duration
     from runners.estimate import estimate_seconds
@@ -46,8 +49,9 @@ def announce(plan: Plan, slots: int, console: Console, *, yes: bool, on_gpu: boo
     if not todo:
         console.print("; ".join([*parts, "nothing is missing"]) + ".", highlight=False)
         return
-    seconds = estimate_seconds(todo, slots)
-    about = f"about {duration(seconds)}" if seconds is not None else "no estimate on a GPU"
+    seconds = None if elsewhere else estimate_seconds(todo, slots)
+    unknown = "no estimate for other machines" if elsewhere else "no estimate on a GPU"
+    about = f"about {duration(seconds)}" if seconds is not None else unknown
     console.print("; ".join([*parts, about]) + ".", highlight=False, soft_wrap=True)
     if seconds is not None and seconds > HOURS_WITHOUT_ASKING * 3600 and not (yes or on_gpu):
         raise CovbenchError(
@@ -57,23 +61,59 @@ def announce(plan: Plan, slots: int, console: Console, *, yes: bool, on_gpu: boo
 
 
 def train_missing(
-    plan: Plan, slots: list[int | None], store: Store, console: Console, *, fail_fast: bool = False
+    plan: Plan,
+    engine: Engine | list[int | None],
+    store: Store,
+    console: Console,
+    *,
+    fail_fast: bool = False,
+    retries: int | None = None,
+    timeout_minutes: float | None = None,
 ) -> Outcome:
-    """Do what a plan still lacks, with progress on the console; Ctrl-C stops with checkpoints."""
+    """Do what a plan still lacks, with progress on the console; Ctrl-C stops with checkpoints.
+
+    Args:
+        plan: What is wanted.
+        engine: What runs it, or the slots of this machine.
+        store: Where records lie.
+        console: Where progress goes.
+        fail_fast: Whether the first failure ends the rest.
+        retries: How often a failed run is tried again; None for as often as usual.
+        timeout_minutes: After how long without progress a worker counts as hung.
+    """
     from runners.display import Display
     from runners.drive import Outcome, drive
-    from runners.executors.local import LocalExecutor
-    from runners.machine import preload_for
+    from runners.engines import Engine
+    from runners.retries import LIMIT
 
+    if not isinstance(engine, Engine):
+        engine = Engine("local", tuple(engine), "cpu", 1)
     _tidy(plan, store.root)
     if not plan.todo:
         return Outcome()
-    with stopping(console) as should_stop:
-        executor = LocalExecutor(slots, preload_for(job.spec.model for job in plan.todo))
-        with Display(len(plan.todo), console) as display:
-            return drive(
-                plan, executor, store, display, fail_fast=fail_fast, should_stop=should_stop
-            )
+    with (
+        stopping(console) as should_stop,
+        engine.started(plan, store.root, console) as executor,
+        Display(len(plan.todo), console) as display,
+    ):
+        outcome = drive(
+            plan,
+            executor,
+            store,
+            display,
+            fail_fast=fail_fast,
+            should_stop=should_stop,
+            retries=LIMIT if retries is None else retries,
+            timeout_minutes=timeout_minutes,
+        )
+    if outcome.stopped and engine.name == "slurm":
+        console.print(
+            "The jobs stay with Slurm: the same command looks after them again, "
+            f"`covbench cancel --out {store.root}` stops them.",
+            highlight=False,
+            soft_wrap=True,
+        )
+    return outcome
 
 
 @contextmanager

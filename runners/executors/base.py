@@ -57,7 +57,7 @@ class Executor(Protocol):
         """The state of every submitted run by its id."""
 
     def cancel(self, ids: Collection[str] | None = None) -> None:
-        """Ask runs (all by default) to stop with a checkpoint."""
+        """Ask runs (all by default) to stop with a checkpoint; after a minute they are killed."""
 
     def close(self) -> None:
-        """End everything that this engine started, and wait for it."""
+        """End what can't go on without this process, and wait for it."""

@@ -25,6 +25,7 @@ class _Running:
     job: Work
     process: BaseProcess
     slot: int
+    kill_at: float = float("inf")
 
 
 class LocalExecutor:
@@ -69,6 +70,8 @@ class LocalExecutor:
         for run_id, running in list(self._running.items()):
             code = running.process.exitcode
             if code is None:
+                if time.monotonic() > running.kill_at:  # cancelled, and deaf
+                    running.process.kill()
                 continue
             running.process.close()
             del self._running[run_id]
@@ -94,6 +97,7 @@ class LocalExecutor:
         for run_id, running in self._running.items():
             if ids is None or run_id in ids:
                 running.process.terminate()
+                running.kill_at = min(running.kill_at, time.monotonic() + _GRACE_SECONDS)
 
     def close(self) -> None:
         """Stop every worker with a checkpoint, and kill those that don't within a minute."""

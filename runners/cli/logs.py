@@ -1,0 +1,56 @@
+"""`covbench logs`: what a run said."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runners.cli import options
+from zoo.errors import CovbenchError
+
+_POLL_SECONDS = 0.5
+
+
+def logs(
+    run: Annotated[str, typer.Argument(help="The run: beginning of its id, title, or folder.")],
+    out: options.Out = Path("runs"),
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the run is over.")
+    ] = False,
+) -> int:
+    """Print the log of a run."""
+    options.check_store(out)
+    from runners.find import find_run
+    from runners.progress import LOG
+    from results.locks import is_held
+
+    found = find_run(out, run)
+    path = found.folder / LOG
+    if not path.is_file() and not (follow and is_held(found.folder)):
+        raise CovbenchError(
+            f"{found.title} has no log: it has not begun.", f"See `covbench status --out {out}`."
+        )
+    position = 0
+    while True:
+        over = not (follow and is_held(found.folder))  # asked first: what it says last is shown
+        position = _print_from(path, position)
+        if over:
+            return 0
+        time.sleep(_POLL_SECONDS)
+
+
+def _print_from(path: Path, position: int) -> int:
+    """Print a file from a position; returns its end."""
+    try:
+        with path.open("rb") as file:
+            file.seek(position)
+            data = file.read()
+    except FileNotFoundError:
+        return position
+    sys.stdout.write(data.decode(errors="replace"))
+    sys.stdout.flush()
+    return position + len(data)
