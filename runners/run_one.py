@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from torch import nn
 from benchmark.bank import ImageBank, input_statistics
 from benchmark.complexity import measure_cost
 from benchmark.datasets import PreparedDataset, open_dataset
-from benchmark.datasets.folds import Fold
+from benchmark.datasets.folds import Fold, whole
 from benchmark.protocols import Protocol
 from results.files import sha256_file, write_atomically
 from results.predictions import PREDICTIONS
@@ -60,7 +61,7 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
     for plugin in job.plugins:
         load(plugin)
     card = get_card(spec.model)
-    dataset = open_dataset(spec.dataset, job.data)
+    dataset = open_dataset(spec.dataset, job.data, task=spec.task)
     fold = _fold(dataset, job)
     _refuse_changes(job, dataset, fold, source_hash(card))
 
@@ -70,20 +71,26 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
     network = create_model(spec.model, IN_CHANNELS, num_classes, **job.options).to(device)
     print(f"[{started}] {spec.title}: built {describe_code(network).network_class}", flush=True)
 
-    bank = ImageBank.of(dataset, protocol.input.size, fold.train, device=device)
-    scale = InputScale(*input_statistics(bank, protocol, IN_CHANNELS))
     training = None
-    if job.weights is not None:
+    if job.inherited is not None:
+        assert job.weights is not None, "what is inherited comes with weights"
+        scale = InputScale(job.inherited.mean, job.inherited.std)
         load_weights(network, job.weights, card)
     else:
-        state = _train(job, network, card, bank, scale, report, should_stop)
-        training = _training_block(job, state)
-    del bank
+        bank = ImageBank.of(dataset, protocol.input.size, fold.train, device=device)
+        scale = InputScale(*input_statistics(bank, protocol, IN_CHANNELS))
+        if job.weights is not None:
+            load_weights(network, job.weights, card)
+        else:
+            state = _train(job, network, card, bank, scale, report, should_stop)
+            training = _training_block(job, state)
+        del bank
 
     report(Progress("evaluating"), now=True)
     began = time.perf_counter()
     outcome = evaluate(network, card, dataset, fold.test, protocol, scale, device)
     seconds = time.perf_counter() - began
+    target = spec.task if spec.task == "lung" else TARGET
     record = RunRecord(
         spec=spec,
         started=started,
@@ -91,9 +98,9 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
         code=describe_code(network),
         env=describe_environment(device),
         data=Data(
-            manifest_hash=dataset.manifest_hash,
+            manifest_hash=dataset.data_hash,
             fold_hash=fold.hash,
-            n_train=len(fold.train),
+            n_train=job.inherited.n_train if job.inherited else len(fold.train),
             n_test=len(fold.test),
             groups_disjoint=fold.groups_disjoint,
             shared_groups=fold.shared_groups,
@@ -101,8 +108,8 @@ def run_one(job: Job, report: ProgressWriter, should_stop: Callable[[], bool]) -
             std=scale.std,
         ),
         training=training,
-        scores={TARGET: outcome.scores},
-        counts={TARGET: outcome.counts},
+        scores={target: outcome.scores},
+        counts={target: outcome.counts},
         cost=measure_cost(card, IN_CHANNELS, num_classes, spec.options),
         evaluation_seconds=seconds,
         weights_name=job.weights.name if job.weights else None,
@@ -120,6 +127,12 @@ def num_classes_of(protocol: Protocol) -> int:
 
 
 def _fold(dataset: PreparedDataset, job: Job) -> Fold:
+    if (inherited := job.inherited) is not None:
+        return replace(
+            whole(dataset.cases, dataset.manifest.groups_known),
+            groups_disjoint=inherited.groups_disjoint,
+            shared_groups=inherited.shared_groups,
+        )
     for fold in dataset.folds(job.protocol.split):
         if fold.number == job.spec.fold:
             return fold
@@ -133,10 +146,12 @@ def _refuse_changes(job: Job, dataset: PreparedDataset, fold: Fold, source: str)
     """A number must belong to its id, so what changed since the plan is refused."""
     spec = job.spec
     found = {
-        "data": (spec.data_hash, dataset.manifest_hash),
+        "data": (spec.data_hash, dataset.data_hash),
         "fold": (spec.fold_hash, fold.hash),
         "network's source": (spec.source, source),
     }
+    if spec.trained is not None and job.weights is not None:
+        found["weights"] = (str(spec.weights), sha256_file(job.weights))
     if job.encoder is not None:
         found["encoder weights"] = (str(spec.options["weights"]), encoder_name(job.encoder))
     for what, (was, is_now) in found.items():
