@@ -87,7 +87,8 @@ def compare(records: Iterable[RunRecord], failures: Iterable[Failure] = ()) -> l
 
     The data's hash, the task, all settings and the revisions of the code that trains and scores
     decide, whatever dataset and protocol are called. A run counts once, however often it was
-    copied, and its failures don't where it is recorded.
+    copied, and its failures don't where it is recorded. Tests of runs on other data than they were
+    trained on are in no comparison: see `reports.transfer`.
 
     Args:
         records: Finished runs.
@@ -102,13 +103,17 @@ def compare(records: Iterable[RunRecord], failures: Iterable[Failure] = ()) -> l
     groups: dict[str, list[RunRecord | Failure]] = defaultdict(list)
     runs: list[RunRecord | Failure] = [*done.values(), *open_.values()]
     for run in runs:
+        if run.spec.trained is not None:
+            continue
         groups[_shared(run.spec)].append(run)
     found = [Comparison(group[0].spec, _entries(group)) for group in groups.values()]
     return sorted(found, key=lambda each: _sort_key(each.spec))
 
 
 def _shared(spec: RunSpec) -> str:
-    parts = (spec.data_hash, spec.task, spec.settings)
+    parts: list[object] = [spec.data_hash, spec.task, spec.settings]
+    if spec.trained is not None:
+        parts.append(spec.trained.data_hash)
     return sha256(canonical_json([*parts, spec.training_revision, spec.scoring_revision]))
 
 
