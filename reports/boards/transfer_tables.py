@@ -199,10 +199,15 @@ def _notes(transfer: Transfer, failed: Sequence[Failure]) -> list[str]:
     notes = []
     if own:
         why = ", ".join(dict.fromkeys(each.status for each in own))
-        notes.append(f"{len(own)} tests failed ({why}) and are not in these numbers.")
+        notes.append(f"{_tests(len(own))} failed ({why}): not in these numbers.")
     if transfer.stale:
+        verb = "is" if transfer.stale == 1 else "are"
         notes.append(
-            f"{transfer.stale} tests are left out: their runs were trained again since, with other "
-            "weights. Test those: covbench evaluate --from FOLDER --data NAME."
+            f"{_tests(transfer.stale)} of earlier weights {verb} left out, since the run was "
+            "trained again: `covbench evaluate --from FOLDER --data NAME` tests the present ones."
         )
     return notes
+
+
+def _tests(count: int) -> str:
+    return "1 test" if count == 1 else f"{count} tests"

@@ -210,7 +210,7 @@ def test_what_cannot_be_tested_is_left_out_with_its_reason(
     assert only(found).spec.seed == 0
     said = "\n".join(found.notes)
     for reason in (
-        "unet · phantom fold 1 seed 0: the network's source changed",
+        "2 runs of miniseg and unet: the network's source changed",
         "seed 1: its weights.safetensors is gone",
         "seed 2: its weights.safetensors is not the one of its record",
         "no network nobodys-net here",
