@@ -7,6 +7,7 @@ import io
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ from zoo.errors import CovbenchError
 
 HASHES = {"here": "a" * 64, "there": "b" * 64, "third": "c" * 64}
 LINES = "id,group,tp,fp,fn,tn,status,dice"
-EIGHT = Wish(formats=("md", "tex", "csv", "html", "json"), figures=())
+TABLES = Wish(formats=("md", "tex", "csv", "html", "json"), figures=())
 
 
 def cases(record: RunRecord, dice: Mapping[str, tuple[int, int, int]]) -> str:
@@ -171,8 +172,9 @@ def test_the_ordinary_tables_do_not_hold_them(store: Store) -> None:
 
 def test_a_report_writes_it_in_every_format(store: Store, tmp_path: Path) -> None:
     out = tmp_path / "report"
-    written = write_report(store.root, out, EIGHT)
-    assert {f"transfer.{each}" for each in EIGHT.formats} <= {path.name for path in written.paths}
+    written = write_report(store.root, out, replace(TABLES, page=True))
+    assert "across datasets" in (out / "report.html").read_text()
+    assert {f"transfer.{each}" for each in TABLES.formats} <= {path.name for path in written.paths}
     items = json.loads((out / "transfer.json").read_text())
     assert [item["name"] for item in items] == ["here", "there"]
     assert items[0]["network"] == "unet"
@@ -189,7 +191,7 @@ def test_a_report_writes_it_in_every_format(store: Store, tmp_path: Path) -> Non
 
 
 def test_a_cell_is_traced_to_its_tests(store: Store, tmp_path: Path) -> None:
-    write_report(store.root, tmp_path / "report", EIGHT)
+    write_report(store.root, tmp_path / "report", TABLES)
     file = str(tmp_path / "report" / "transfer.md")
     for row, column, folds in (
         ("here", "dice_slice_on_there", [0, 0]),
@@ -209,7 +211,7 @@ def test_patients_of_both_are_a_fault_of_their_row(store: Store, tmp_path: Path)
     on_other(store, three, "third", {"q1-9": (5, 5, 5)}, shared=("q1",))
     table = next(
         each
-        for each in write_report(store.root, tmp_path, EIGHT).tables
+        for each in write_report(store.root, tmp_path, TABLES).tables
         if each.name.startswith("transfer")
     )
     here, there = table.rows
@@ -265,7 +267,7 @@ def test_tests_alone_make_a_report_without_own_scores(store: Store, tmp_path: Pa
     for record in read_holdings(store.root).records:
         if record.spec.trained is None:
             (store.folder(record.spec) / "record.json").unlink()
-    (table,) = write_report(store.root, tmp_path / "report", EIGHT).tables
+    (table,) = write_report(store.root, tmp_path / "report", TABLES).tables
     assert [cell.value for cell in table.rows[0].cells][:2] == [None, pytest.approx(0.45)]
     assert all(cell.value is None for row in table.rows for cell in row.cells[2:])
     assert all("not in this store" in note for row in table.rows for note in row.notes)
