@@ -88,7 +88,8 @@ def compare(records: Iterable[RunRecord], failures: Iterable[Failure] = ()) -> l
     The data's hash, the truth that is scored against, all settings and the revisions of the code
     that trains and scores decide, whatever dataset and protocol are called: infection found
     directly and infection found inside the lungs stand side by side. A run counts once, however
-    often it was copied, and its failures don't where it is recorded.
+    often it was copied, and its failures don't where it is recorded. Tests of runs on other data
+    than they were trained on are in no comparison: see `reports.transfer`.
 
     Args:
         records: Finished runs.
@@ -105,13 +106,17 @@ def compare(records: Iterable[RunRecord], failures: Iterable[Failure] = ()) -> l
     for run in runs:
         if run.spec.inner is not None:
             continue  # it serves a cascade, and tested none of the fold's test images
+        if run.spec.trained is not None:
+            continue
         groups[_shared(run.spec)].append(run)
     found = [Comparison(group[0].spec, _entries(group)) for group in groups.values()]
     return sorted(found, key=lambda each: _sort_key(each.spec))
 
 
 def _shared(spec: RunSpec) -> str:
-    parts = (spec.data_hash, spec.truth, spec.settings)
+    parts: list[object] = [spec.data_hash, spec.truth, spec.settings]
+    if spec.trained is not None:
+        parts.append(spec.trained.data_hash)
     return sha256(canonical_json([*parts, spec.training_revision, spec.scoring_revision]))
 
 

@@ -13,6 +13,7 @@ from reports.boards.paper_tables import paper_tables
 from reports.boards.rows import Form, Spread
 from reports.boards.standings import leaderboard
 from reports.boards.statistics_table import STATISTIC, statistics_table
+from reports.boards.transfer_tables import transfer_tables
 from reports.figures.catalogue import FIGURE_FORMATS, FIGURES, Scene, find_figure, write_figures
 from reports.lint import Finding, footnotes, lint, refuse, table_notes
 from reports.page.build import write_page
@@ -22,6 +23,7 @@ from reports.tables.layout import GENERAL, Layout, load_layout
 from reports.tables.render import escape_markdown
 from reports.tables.table import Table
 from reports.tracing.trace import write_sidecar
+from reports.transfer import transfers
 from reports.verdicts.against import against_tables
 from results.files import write_atomically
 from results.machines import MachineProfile
@@ -96,6 +98,7 @@ def write_report(
     boards = _leaderboards(holdings, findings, wish)
     found: list[tuple[str, Sequence[Table]]] = [("leaderboard", boards)]
     found.append(("statistics", _statistics(holdings, wish)))
+    found.append(("transfer", _transfer(holdings, findings)))
     for layout in layouts:
         found.append((layout.name, _laid_out(holdings, findings, layout, wish)))
     for name in wish.against:
@@ -125,7 +128,7 @@ def _check(holdings: Holdings, wish: Wish) -> None:
             f"({broken[0].reason}).",
             "Run the same `covbench run` again: what is damaged is moved aside and done anew.",
         )
-    if not holdings.subjects:
+    if not holdings.subjects and not transfers(holdings.records):
         raise CovbenchError(
             f"There are no runs below {holdings.root}.", "Start some: covbench run --out FOLDER"
         )
@@ -163,6 +166,13 @@ def _statistics(holdings: Holdings, wish: Wish) -> list[Table]:
         for each in holdings.subjects
     ]
     return [table for table in made if table is not None]
+
+
+def _transfer(holdings: Holdings, findings: tuple[Finding, ...]) -> list[Table]:
+    """The transfer matrices, with what the lint says of their rows."""
+    found = transfers(holdings.records)
+    notes = {each.name: footnotes(findings, each.name) for each in found}
+    return transfer_tables(found, holdings.failures, notes)
 
 
 def _laid_out(

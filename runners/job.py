@@ -17,6 +17,26 @@ BUSY = 76
 """Exit code of a worker that found its run in the hands of another one."""
 
 
+class Inherited(BaseModel):
+    """What a run on another dataset takes over from the run that trained its weights.
+
+    Attributes:
+        mean: What its input was normalised by, one value per channel.
+        std: The same.
+        n_train: Slices that it was trained on.
+        groups_disjoint: Whether it is known that no patient was trained on who is tested here.
+        shared_groups: Those who are known to have been.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    n_train: int
+    groups_disjoint: bool
+    shared_groups: tuple[str, ...]
+
+
 class Job(BaseModel):
     """A run to be done, with everything a worker needs that is not part of its identity.
 
@@ -28,6 +48,7 @@ class Job(BaseModel):
         data: Folder of the prepared datasets.
         plugins: The user's model files and entry points, as given, to be loaded again.
         weights: A file of weights to score instead of training.
+        inherited: What else comes from the training of these weights, where the spec names it.
         encoder: The file of the encoder weights that the spec's options name by their contents.
         device: "cpu" or "cuda".
         gpu: Index of the GPU that the worker may see.
@@ -46,6 +67,7 @@ class Job(BaseModel):
     data: Path
     plugins: tuple[str, ...] = ()
     weights: Path | None = None
+    inherited: Inherited | None = None
     encoder: Path | None = None
     device: str = "cpu"
     gpu: int | None = None
@@ -61,6 +83,11 @@ class Job(BaseModel):
 
     @property
     def options(self) -> dict[str, Scalar]:
-        """The network's options as they are built here, with the path of its encoder weights."""
+        """The network's options as they are built here, with the path of its encoder weights.
+
+        What a training started from is not needed where its result is loaded.
+        """
+        if self.inherited is not None:
+            return {key: value for key, value in self.spec.options.items() if key != "weights"}
         path = {"weights": str(self.encoder)} if self.encoder is not None else {}
         return {**self.spec.options, **path}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from benchmark.augment import steps_per_epoch
 from benchmark.bank import ImageBank, input_statistics
 from benchmark.complexity import measure_cost
 from benchmark.datasets import PreparedDataset, open_dataset
-from benchmark.datasets.folds import Fold
+from benchmark.datasets.folds import Fold, whole
 from benchmark.datasets.inside import InsideLungs
 from benchmark.losses import make_loss
 from benchmark.protocols import Protocol
@@ -86,14 +87,14 @@ def _run(
     card = get_card(spec.model)
     window = protocol.input.window
     dataset = open_dataset(spec.dataset, job.data, task=spec.task, window=window)
-    fold = fold_of(dataset, protocol, spec)
+    fold = _fold(dataset, job)
     _refuse_changes(job, dataset, fold, source_hash(card))
     if spec.cascade is not None:
         dataset = InsideLungs(dataset, lungs_of(job, dataset, fold), spec.cascade)
 
     device = torch.device(job.device)
     num_classes = num_classes_of(protocol, len(dataset.classes))
-    train, held_out = training_parts(dataset, fold, protocol)
+    train, held_out = training_parts(dataset, fold, protocol) if fold.train else ((), ())
     bank = ImageBank.of(dataset, protocol.input.size, train, device=device)
     in_channels = protocol.input.channels + bank.extra_channels
     if job.deterministic:
@@ -104,8 +105,11 @@ def _run(
     if sums_colours(protocol, job.options):
         print(f"[{started}] {SUMMED}", flush=True)
 
-    scale = InputScale(*input_statistics(bank, protocol, protocol.input.channels))
     training = None
+    if job.inherited is not None:
+        scale = InputScale(job.inherited.mean, job.inherited.std)
+    else:
+        scale = InputScale(*input_statistics(bank, protocol, protocol.input.channels))
     if job.weights is not None:
         load_weights(network, job.weights, card)
         loggers.begin(0)
@@ -134,7 +138,7 @@ def _run(
         data=Data(
             manifest_hash=dataset.data_hash,
             fold_hash=fold.hash,
-            n_train=len(train),
+            n_train=job.inherited.n_train if job.inherited else len(train),
             n_validation=len(held_out),
             n_test=len(fold.test),
             groups_disjoint=fold.groups_disjoint,
@@ -155,6 +159,17 @@ def _run(
     loggers.scores(record.scores, training.epochs if training else 0)
     report.clear()
     return record
+
+
+def _fold(dataset: PreparedDataset, job: Job) -> Fold:
+    """The fold of a run; everything is tested where the weights come from another dataset."""
+    if (inherited := job.inherited) is not None:
+        return replace(
+            whole(dataset.cases, dataset.manifest.groups_known),
+            groups_disjoint=inherited.groups_disjoint,
+            shared_groups=inherited.shared_groups,
+        )
+    return fold_of(dataset, job.protocol, job.spec)
 
 
 def _say(line: str) -> None:
@@ -185,6 +200,8 @@ def _refuse_changes(job: Job, dataset: PreparedDataset, fold: Fold, source: str)
         "fold": (spec.fold_hash, fold.hash),
         "network's source": (spec.source, source),
     }
+    if spec.trained is not None and job.weights is not None:
+        found["weights"] = (str(spec.weights), sha256_file(job.weights))
     if job.encoder is not None:
         found["encoder weights"] = (str(spec.options["weights"]), encoder_name(job.encoder))
     for what, (was, is_now) in found.items():

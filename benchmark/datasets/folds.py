@@ -59,7 +59,8 @@ class Fold:
     """Indices of the slices that train and that test, ascending; numbered from 1.
 
     `shared_groups` are the known groups with slices on both sides. `groups_disjoint` is true
-    only where every slice's group is known and none is shared: unknown groups prove nothing.
+    only where every slice's group is known and none is shared: unknown groups prove nothing. The
+    fold of `whole` has the number 0.
     """
 
     number: int
@@ -153,6 +154,11 @@ def make_folds(
         _fold(number, cases, train, test, groups_known)
         for number, (train, test) in enumerate(sides, start=1)
     )
+
+
+def whole(cases: Sequence[Case], groups_known: GroupsKnown) -> Fold:
+    """All slices as one test set on which nothing is trained; its number is 0."""
+    return _fold(0, cases, [], list(range(len(cases))), groups_known)
 
 
 def inner_folds(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from reports.lint.files import copies, damaged, scores_left_out
 from reports.lint.finding import Finding, ReportRefused, Severity, footnotes, refuse, table_notes
 from reports.lint.grid import changed_folds, fewer_runs, given_weights, more_runs, sources
-from reports.lint.impossible import impossible, other_truth
-from reports.lint.leak import leaks
+from reports.lint.impossible import impossible, impossible_transfers, other_truth
+from reports.lint.leak import leaks, transfer_leaks
 from reports.lint.memory import in_parts
 from reports.lint.origin import traits, uncommitted
 from reports.lint.settings import parted, spread
@@ -16,8 +16,8 @@ __all__ = ["Finding", "ReportRefused", "Severity", "footnotes", "lint", "refuse"
 
 RULES = (
     *(damaged, scores_left_out, copies),
-    *(impossible, other_truth),
-    leaks,
+    *(impossible, impossible_transfers, other_truth),
+    *(leaks, transfer_leaks),
     *(spread, changed_folds, more_runs, parted),
     uncommitted,
     *(fewer_runs, sources, given_weights, in_parts),

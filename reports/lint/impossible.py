@@ -16,6 +16,7 @@ from reports.lint.finding import Finding, listed
 from reports.lint.numbers import contradictions, differ, impossible_scores, number
 from reports.lint.runs import command, done, in_words, rows_or_table
 from reports.subject import Holdings
+from reports.transfer import transfers
 from results.cases import CASES
 from results.record import RunRecord
 from results.spec import SCORING_REVISION
@@ -31,9 +32,7 @@ def impossible(holdings: Holdings) -> Iterator[Finding]:
         comparison = subject.comparison
         for entry in done(comparison):
             for record in entry.records:
-                own = lines.get(record.spec.id)
-                against = _against_cases(record, own, comparison) if own else ()
-                problems = list(chain(contradictions(record), impossible_scores(record), against))
+                problems = _problems(record, lines.get(record.spec.id), comparison)
                 if problems:
                     run = (record.spec.fold, record.spec.seed)
                     yield Finding(
@@ -44,6 +43,30 @@ def impossible(holdings: Holdings) -> Iterator[Finding]:
                         f"{in_words([run])} has numbers that can't be: {listed(problems, _SHOWN)}.",
                         command(subject.root, comparison, [record.spec], [run], "--force"),
                     )
+
+
+def impossible_transfers(holdings: Holdings) -> Iterator[Finding]:
+    """The same of tests on data that a network was not trained on."""
+    lines = _lines(holdings)
+    for transfer in transfers(holdings.records):
+        for (trained, tested), records in transfer.tests.items():
+            for record in records:
+                problems = _problems(record, lines.get(record.spec.id), transfer.comparison)
+                if problems:
+                    yield Finding(
+                        "impossible",
+                        "fault",
+                        transfer.name,
+                        (transfer.names[trained],),
+                        f"The test {record.spec.folder} on {transfer.names[tested]} has numbers "
+                        f"that can't be: {listed(problems, _SHOWN)}.",
+                    )
+
+
+def _problems(record: RunRecord, lines: Sequence[Line] | None, comparison: Comparison) -> list[str]:
+    """What can't be of a run's numbers."""
+    against = _against_cases(record, lines, comparison) if lines else ()
+    return list(chain(contradictions(record), impossible_scores(record), against))
 
 
 def other_truth(holdings: Holdings) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from reports.lint.finding import Finding, listed
 from reports.lint.grid import hashes
 from reports.sides import named
 from reports.subject import Holdings, Subject
+from reports.transfer import transfers
 
 Leaks = dict[str, set[int]]
 """The folds on both sides of which a patient stands, by patient."""
@@ -35,6 +36,33 @@ def leaks(holdings: Holdings) -> Iterator[Finding]:
                 "The patients of some images are not known: images of one patient may stand on "
                 "both sides of a fold.",
             )
+
+
+def transfer_leaks(holdings: Holdings) -> Iterator[Finding]:
+    """Patients who were trained on in one dataset and tested in another."""
+    for transfer in transfers(holdings.records):
+        for (trained, tested), records in transfer.tests.items():
+            row, name = (transfer.names[trained],), transfer.names[tested]
+            shared = sorted({group for each in records for group in each.data.shared_groups})
+            if shared:
+                have = "group has" if len(shared) == 1 else "groups have"
+                yield Finding(
+                    "leak",
+                    "fault",
+                    transfer.name,
+                    row,
+                    f"{len(shared)} {have} a name in {name} that was trained on here "
+                    f"({listed(shared)}): if these are the same patients, the scores on {name} are "
+                    "too high.",
+                )
+            elif not all(each.data.groups_disjoint for each in records):
+                yield Finding(
+                    "leak",
+                    "note",
+                    transfer.name,
+                    row,
+                    f"Whether patients of {name} were trained on here is not known.",
+                )
 
 
 def _recorded(subject: Subject) -> dict[tuple[str, ...], Leaks]:

@@ -29,6 +29,7 @@ class Column:
         brief: Whether a terminal, which is narrow, shows it too.
         higher_is_better: Direction of a metric: its best and second best values are marked.
         shows: What stands beside a value: its spread, its interval, or nothing.
+        of: Key of the metric that the values are means of, where that is not the column's own key.
         ties: What makes two values equal when the best is marked: their shown digits, or the
             interval of their difference, in which case the cells carry their marks.
     """
@@ -43,6 +44,12 @@ class Column:
     higher_is_better: bool | None = None
     shows: Literal["spread", "interval", "value"] = "spread"
     ties: Literal["digits", "interval"] = "digits"
+    of: str = ""
+
+    @property
+    def metric(self) -> str:
+        """Key of the metric that the values are means of, if they are."""
+        return self.of or self.key
 
     @property
     def head(self) -> str:

@@ -26,6 +26,7 @@ class Traced:
         title: Its heading.
         row: Label of the row.
         column: Key of the column.
+        metric: Key of the metric that the column's values are means of, if they are.
         heading: The column's title.
         unit: Unit of what is shown.
         scale: Shown is the value times this.
@@ -44,6 +45,7 @@ class Traced:
     title: str
     row: str
     column: str
+    metric: str
     heading: str
     unit: str
     scale: float
@@ -194,6 +196,7 @@ def _of(found: Found, row: str, column: str, store: Path | None) -> Traced:
         title=table["title"],
         row=row,
         column=keys[0],
+        metric=head.get("metric", keys[0]),
         heading=head["title"],
         unit=head["unit"],
         scale=head["scale"],

@@ -183,7 +183,7 @@ def _truths(spec: RunSpec) -> dict[str, Truth] | str:
 
 def _score(cell: Traced, record: RunRecord, folder: Path, differs: str, truths: _Truths) -> Behind:
     """A run's score on every level that can be had."""
-    key = cell.column
+    key = cell.metric
     score = record.scores.get(cell.target, {}).get(key)
     own = score.value if score else None
     found = Behind(record, folder, values={"records": own}, differs=differs)

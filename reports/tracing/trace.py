@@ -107,7 +107,12 @@ def _table(table: Table) -> dict[str, Any]:
         "title": table.title,
         "context": dict(table.context),
         "columns": {
-            column.key: {"title": column.title, "unit": column.unit, "scale": column.scale}
+            column.key: {
+                "title": column.title,
+                "unit": column.unit,
+                "scale": column.scale,
+                **({"metric": column.of} if column.of else {}),
+            }
             for column in table.columns
         },
         "rows": {
@@ -126,7 +131,7 @@ def _cell(cell: Cell, column: Column) -> dict[str, Any]:
     value = cell.value if isinstance(cell.value, str) or cell.number is not None else None
     runs = [run for run in cell.runs if run]  # trivial predictors have runs without an id
     how: How = "not traced"
-    if runs and column.key in METRICS:
+    if runs and column.metric in METRICS:
         how = "mean"
     elif runs and column.key in COSTS:
         how = "cost"

@@ -23,10 +23,10 @@ def cancel(
     was cancelled.
     """
     options.check_store(out)
+    from results.locks import is_held
     from results.store import RECORD
     from runners.cancelling import cancel_run
     from runners.find import all_runs, find_runs
-    from results.locks import is_held
 
     chosen = find_runs(out, runs) if runs else all_runs(out)
     open_ = [run for run in chosen if not (run.folder / RECORD).exists()]

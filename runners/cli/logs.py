@@ -24,9 +24,9 @@ def logs(
 ) -> int:
     """Print the log of a run."""
     options.check_store(out)
+    from results.locks import is_held
     from runners.find import find_run
     from runners.progress import LOG
-    from results.locks import is_held
 
     found = find_run(out, run)
     path = found.folder / LOG

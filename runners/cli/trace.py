@@ -168,7 +168,7 @@ def _facts(evidence: Evidence) -> dict[str, str]:
     if cell.how == "cost":
         made = f"a cost of the network, the same in every record ({count})"
     else:
-        metric = METRICS[cell.column]
+        metric = METRICS[cell.metric]
         over = _OVER[metric.aggregation]
         made = f"mean over {count} of {metric.key}: {metric.definition}, {over}"
     known = comparison.protocol is not None

@@ -27,6 +27,15 @@ FIELDS: dict[str, Any] = {
 }
 
 
+TRAINED: dict[str, Any] = {
+    "run": "r",
+    "dataset": "ct100",
+    "data_hash": "c",
+    "fold": 2,
+    "fold_hash": "h",
+}
+
+
 def spec(**changes: Any) -> RunSpec:
     return RunSpec(**{**FIELDS, **changes})
 
@@ -58,6 +67,7 @@ def test_names_are_not_part_of_the_id(change: dict[str, Any]) -> None:
         {"cascade": Cascade(dilation=1)},
         {"needs": ("n",)},
         {"inner": (1, 3)},
+        {"trained": TRAINED},
         {"training_revision": 2},
         {"scoring_revision": 2},
     ],
@@ -66,10 +76,36 @@ def test_what_changes_the_number_changes_the_id(change: dict[str, Any]) -> None:
     assert spec(**change).id != spec().id
 
 
+@pytest.mark.parametrize("change", [{"run": "s"}, {"data_hash": "e"}, {"fold_hash": "g"}])
+def test_what_trained_the_weights_changes_the_id(change: dict[str, Any]) -> None:
+    assert spec(trained={**TRAINED, **change}).id != spec(trained=TRAINED).id
+
+
+@pytest.mark.parametrize("change", [{"dataset": "x"}, {"fold": 3}])
+def test_names_of_what_was_trained_on_are_not_part_of_the_id(change: dict[str, Any]) -> None:
+    assert spec(trained={**TRAINED, **change}).id == spec(trained=TRAINED).id
+
+
+def test_what_earlier_versions_lack_is_not_written_where_it_is_not_used() -> None:
+    assert "trained" not in spec().model_dump()
+    assert "trained" not in spec().model_dump_json()
+    assert spec(trained=TRAINED).model_dump()["trained"] == TRAINED
+    again = RunSpec.model_validate_json(spec(trained=TRAINED).model_dump_json())
+    assert again == spec(trained=TRAINED)
+    assert again.id == spec(trained=TRAINED).id
+
+
+def test_a_run_on_another_dataset_is_called_by_both() -> None:
+    made = spec(trained=TRAINED, options={}, weights="0123456789", fold=0)
+    assert made.row == "unet"
+    assert made.title == "unet · ct100 fold 2 on phantom seed 0"
+    assert made.folder == f"unet/ct100-fold2-on-phantom-seed0-{made.id[:12]}"
+
+
 def test_every_field_is_covered_by_the_two_tests_above() -> None:
     tested = {"dataset", "protocol", "fold", "model", "options", "task", "data_hash", "fold_hash"}
     tested |= {"settings", "seed", "source", "weights", "training_revision", "scoring_revision"}
-    tested |= {"cascade", "needs", "inner"}
+    tested |= {"cascade", "needs", "inner", "trained"}
     assert set(RunSpec.model_fields) == tested
 
 
