@@ -52,7 +52,7 @@ class Place:
     def _would_hold(self, spec: RunSpec, row: str) -> bool:
         """Whether a run of this spec would be one of a row's here."""
         same = (spec.data_hash, spec.settings) == (self.spec.data_hash, self.spec.settings)
-        return same and spec.row == row and spec.trained is None
+        return same and spec.row == row and spec.trained is None and spec.inner is None
 
     def __str__(self) -> str:
         return f"{self.spec.dataset}, {self.protocol}"

@@ -11,6 +11,7 @@ from reports.boards.leaderboard import Written
 from reports.boards.methods import methods
 from reports.boards.paper_tables import paper_tables
 from reports.boards.rows import Form, Spread
+from reports.boards.sources_table import sources_table
 from reports.boards.standings import leaderboard
 from reports.boards.statistics_table import STATISTIC, statistics_table
 from reports.boards.transfer_tables import transfer_tables
@@ -98,6 +99,7 @@ def write_report(
     boards = _leaderboards(holdings, findings, wish)
     found: list[tuple[str, Sequence[Table]]] = [("leaderboard", boards)]
     found.append(("statistics", _statistics(holdings, wish)))
+    found.append(("sources", _sources(holdings, wish)))
     found.append(("transfer", _transfer(holdings, findings)))
     for layout in layouts:
         found.append((layout.name, _laid_out(holdings, findings, layout, wish)))
@@ -165,6 +167,13 @@ def _statistics(holdings: Holdings, wish: Wish) -> list[Table]:
         )
         for each in holdings.subjects
     ]
+    return [table for table in made if table is not None]
+
+
+def _sources(holdings: Holdings, wish: Wish) -> list[Table]:
+    """The rows of each comparison by collection, where its data were made of several."""
+    form = Form(load_layout(GENERAL), wish.spread, wish.machine)
+    made = [sources_table(each, form) for each in holdings.subjects]
     return [table for table in made if table is not None]
 
 

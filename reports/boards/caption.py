@@ -125,7 +125,9 @@ def _images(records: Sequence[RunRecord]) -> str:
     """How many images a run was trained and tested on."""
     trained = _span(record.data.n_train for record in records)
     tested = _span(record.data.n_test for record in records)
-    return f"Each run is trained on {trained} images and tested on {tested}."
+    held = _span(record.data.n_validation for record in records)
+    more = f", {held} more held out for early stopping," if held != "0" else ""
+    return f"Each run is trained on {trained} images{more} and tested on {tested}."
 
 
 def _sharing(records: Sequence[RunRecord]) -> list[str]:

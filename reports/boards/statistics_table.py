@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from benchmark.metrics import METRICS, Metric
 from benchmark.statistics import PairTest, Standing
+from reports.boards.caption import title
 from reports.boards.standings import context_of
 from reports.sentences import UNITS, Shown, p_text
 from reports.sides import named
@@ -36,7 +37,7 @@ def statistics_table(
         return None
     against = baseline if baseline in analysis.rows else standings[0].row
     tests = {test.first: test for test in analysis.tests(metric, against)}
-    shown = Shown(metric)
+    shown, truth = Shown(metric), subject.comparison.spec.truth
     columns = (
         replace(shown.column("mean", metric.title), shows="interval"),
         Column("rank_interval", "Rank, 95 %", style="text"),
@@ -50,13 +51,12 @@ def statistics_table(
     rows = [_row(each, tests.get(each.row), shown) for each in standings]
     return Table(
         name=slug(f"statistics-{subject.name}-{metric.key}"),
-        title=f"{metric.title} of patients: {subject.comparison.spec.dataset}, "
-        f"{subject.analysis.place.protocol}",
+        title=f"{metric.title} of patients: {title(subject.comparison, truth)}",
         columns=columns,
         rows=tuple(rows),
         caption=_caption(subject, metric, against, declared=baseline is not None),
         notes=analysis.skipped,
-        context={**context_of(subject.comparison, "infection"), "metric": metric.key},
+        context={**context_of(subject.comparison, truth), "metric": metric.key},
     )
 
 
