@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from benchmark.datasets.inside import Cascade
 from benchmark.protocols import load_protocol
 from benchmark.protocols.load import shipped
 from reports.comparison import Comparison, Entry
@@ -79,23 +80,43 @@ def command(
         settings or code of another version of covbench, and for weights whose file is not known.
     """
     settings = _settings(comparison)
-    models = [_term(root, spec) for spec in {spec.row: spec for spec in specs}.values()]
-    if settings is None or None in models or not models:
+    by_task: dict[tuple[str, ...], list[str | None]] = defaultdict(list)
+    for spec in {spec.row: spec for spec in specs}.values():
+        by_task[_task(spec)].append(_term(root, spec))
+    if settings is None or not by_task or any(None in models for models in by_task.values()):
         return ""
-    shared = ["covbench", "run", "--models", ",".join(map(str, models))]
-    shared += ["--data", comparison.spec.dataset, *settings]
+    blocks = _blocks(runs)
     return " && ".join(
         shlex.join(
             [
-                *shared,
+                *("covbench", "run", "--models", ",".join(map(str, models))),
+                *("--data", comparison.spec.dataset, *task, *settings),
                 *("--folds", ",".join(map(str, folds))),
                 *("--seeds", ",".join(map(str, seeds))),
                 *("--out", str(root)),
                 *flags,
             ]
         )
-        for folds, seeds in _blocks(runs)
+        for task, models in by_task.items()
+        for folds, seeds in blocks
     )
+
+
+def _task(spec: RunSpec) -> tuple[str, ...]:
+    """The options that give a run's task; none for the infection found directly."""
+    words = [] if spec.task == "infection" else ["--task", spec.task]
+    if (cascade := spec.cascade) is not None:
+        usual = Cascade()
+        for flag, value, default in (
+            ("--lung-model", cascade.lung_row, usual.lung_row),
+            ("--lungs", cascade.lungs, usual.lungs),
+            ("--lung-mask", cascade.mask, usual.mask),
+            ("--dilation", cascade.dilation, usual.dilation),
+            ("--inner-folds", cascade.inner_folds, usual.inner_folds),
+        ):
+            if value != default:
+                words += [flag, str(value)]
+    return tuple(words)
 
 
 def putting_aside(root: Path, specs: Iterable[RunSpec], then: str) -> str:
