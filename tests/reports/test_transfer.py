@@ -144,9 +144,9 @@ def test_the_matrix_by_hand(store: Store) -> None:
     assert [cell.n for cell in here.cells] == [2, 2, None, 2]
     assert [cell.n for cell in there.cells] == [1, 1, 1, None]
     text = table.to_markdown()
-    assert "70.00 ± 14.14 *" in text
+    assert r"70.00 ± 14.14 \*" in text
     assert "45.00 ± 7.07" in text
-    assert "50.00 *" in text
+    assert r"50.00 \*" in text
     assert "folds 1, 2, seed 0" in text
     assert "there: 2" in text and "here: 2" in text
     assert "cross-validated" in text
