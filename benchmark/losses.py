@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmark.labels import IGNORE
-from benchmark.protocols.schema import LossRule
+from benchmark.protocols.sections import LossRule
 from zoo.errors import CovbenchError
 
 Outputs = Tensor | tuple[Tensor, ...]

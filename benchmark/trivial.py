@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmark.labels import IGNORE
 from benchmark.metrics import Row, Score, aggregate, score_case
-from benchmark.protocols.schema import ScoreRule
+from benchmark.protocols.sections import ScoreRule
 
 if TYPE_CHECKING:
     from benchmark.datasets.folds import Fold

@@ -19,7 +19,7 @@ from typing import Literal
 
 from benchmark.datasets.coronacases20_png import FOLDERS as PNG_FOLDERS
 from benchmark.datasets.coronacases20_png import TABLE, Row, decode_png, find_rows, is_png_form
-from benchmark.datasets.folds import fold_list
+from benchmark.datasets.lists import fold_list
 from benchmark.datasets.recipes import (
     DatasetCard,
     Decoded,

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from benchmark.datasets import nifti
-from benchmark.datasets.folds import fold_list
+from benchmark.datasets.lists import fold_list
 from benchmark.datasets.readers import read_image, read_mask, to_labels
 from benchmark.datasets.recipes import (
     DatasetCard,

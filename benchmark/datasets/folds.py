@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from typing import Literal, Protocol
 
 from benchmark.datasets.cases import Case
+from benchmark.datasets.lists import FoldList
 from zoo.errors import CovbenchError
 
 GroupsKnown = Literal["all", "some", "none"]
@@ -69,55 +67,6 @@ class Fold:
     groups_disjoint: bool
     shared_groups: tuple[str, ...]
     hash: str
-
-
-@dataclass(frozen=True)
-class FoldList:
-    """Folds as their authors published them, with what identifies the slices.
-
-    `tests` are the ids that each fold is tested on; a fold trains on the ids of all the others,
-    so that a slice in no list is in no fold. `groups` are the studies known to span slices, by
-    name; `areas` the foreground pixels of each slice, in the order of the slices. `trains` says
-    what each fold trains on where that isn't all the others.
-    """
-
-    tests: tuple[tuple[str, ...], ...]
-    groups: dict[str, tuple[str, ...]]
-    areas: tuple[int, ...]
-    trains: tuple[tuple[str, ...], ...] | None = None
-
-
-@cache
-def fold_list(name: str) -> FoldList:
-    """The list that ships with covbench under a dataset's name.
-
-    Raises:
-        CovbenchError: None ships under that name.
-    """
-    file = files("benchmark.datasets") / f"{name}.toml"
-    if not file.is_file():
-        raise CovbenchError(
-            f"No list of folds named {name!r} ships with this version of covbench.",
-            "Prepare the dataset again with `covbench data prepare`, or install a newer version.",
-        )
-    table = tomllib.loads(file.read_text(encoding="utf-8"))
-    return FoldList(
-        tests=tuple(tuple(_ids(fold)) for fold in table["tests"]),
-        groups={group: tuple(_ids(slices)) for group, slices in table["groups"].items()},
-        areas=tuple(table["areas"]),
-    )
-
-
-def _ids(slices: Iterable[int | str]) -> list[str]:
-    """Numbers of slices as ids; `"SCAN 8-18 25"` stands for slices 8 to 18 and 25 of a scan."""
-    ids: list[str] = []
-    for entry in slices:
-        scan, *spans = entry.split() if isinstance(entry, str) else ("", str(entry))
-        for span in spans:
-            first, _, last = span.partition("-")
-            numbers = range(int(first), int(last or first) + 1)
-            ids += [f"{scan}-{number:04d}".lstrip("-") for number in numbers]
-    return ids
 
 
 def make_folds(

@@ -1,4 +1,6 @@
-"""Folds of a user's own: lists in the form that MiniSeg's repository has in `dataList/`.
+"""Folds as lists: those that ship with covbench, and a user's own.
+
+A user's own have the form that MiniSeg's repository has in `dataList/`.
 
 `train0.txt` and `val0.txt` are fold 1, `train1.txt` and `val1.txt` fold 2. Each line names an
 image, and after it perhaps its mask. Which slice is meant shows in the words and numbers at the end
@@ -9,10 +11,13 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
-from benchmark.datasets.folds import FoldList
 from zoo.errors import CovbenchError
 from zoo.limits import read_limited
 
@@ -20,6 +25,55 @@ FOLDS = "folds.json"
 """The file of a prepared dataset that keeps them."""
 
 Key = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FoldList:
+    """Folds as their authors published them, with what identifies the slices.
+
+    `tests` are the ids that each fold is tested on; a fold trains on the ids of all the others,
+    so that a slice in no list is in no fold. `groups` are the studies known to span slices, by
+    name; `areas` the foreground pixels of each slice, in the order of the slices. `trains` says
+    what each fold trains on where that isn't all the others.
+    """
+
+    tests: tuple[tuple[str, ...], ...]
+    groups: dict[str, tuple[str, ...]]
+    areas: tuple[int, ...]
+    trains: tuple[tuple[str, ...], ...] | None = None
+
+
+@cache
+def fold_list(name: str) -> FoldList:
+    """The list that ships with covbench under a dataset's name.
+
+    Raises:
+        CovbenchError: None ships under that name.
+    """
+    file = files("benchmark.datasets") / f"{name}.toml"
+    if not file.is_file():
+        raise CovbenchError(
+            f"No list of folds named {name!r} ships with this version of covbench.",
+            "Prepare the dataset again with `covbench data prepare`, or install a newer version.",
+        )
+    table = tomllib.loads(file.read_text(encoding="utf-8"))
+    return FoldList(
+        tests=tuple(tuple(_ids(fold)) for fold in table["tests"]),
+        groups={group: tuple(_ids(slices)) for group, slices in table["groups"].items()},
+        areas=tuple(table["areas"]),
+    )
+
+
+def _ids(slices: Iterable[int | str]) -> list[str]:
+    """Numbers of slices as ids; `"SCAN 8-18 25"` stands for slices 8 to 18 and 25 of a scan."""
+    ids: list[str] = []
+    for entry in slices:
+        scan, *spans = entry.split() if isinstance(entry, str) else ("", str(entry))
+        for span in spans:
+            first, _, last = span.partition("-")
+            numbers = range(int(first), int(last or first) + 1)
+            ids += [f"{scan}-{number:04d}".lstrip("-") for number in numbers]
+    return ids
 
 
 def find_lists(folder: Path) -> dict[str, Path]:

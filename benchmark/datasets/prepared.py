@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.datasets.cases import Case, read_cases
-from benchmark.datasets.folds import Fold, FoldList, GroupsKnown, Split, fold_list, make_folds
-from benchmark.datasets.lists import FOLDS, lists_from_json
+from benchmark.datasets.folds import Fold, GroupsKnown, Split, make_folds
+from benchmark.datasets.lists import FOLDS, FoldList, fold_list, lists_from_json
 from benchmark.window import LUNG_WINDOW, Window, Windowed, windowed
 from zoo.errors import CovbenchError
 from zoo.limits import read_limited

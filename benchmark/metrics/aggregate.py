@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt
 from benchmark.metrics.cases import is_penalised
 from benchmark.metrics.confusion import Confusion
 from benchmark.metrics.definitions import INSIDE_LUNG, METRICS, Aggregation, Metric, Unit
-from benchmark.protocols.schema import ScoreRule
+from benchmark.protocols.sections import ScoreRule
 
 
 class InconsistentScores(RuntimeError):

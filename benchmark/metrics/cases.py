@@ -11,7 +11,7 @@ from benchmark.labels import IGNORE
 from benchmark.metrics.confusion import Confusion, confusion
 from benchmark.metrics.definitions import OVERLAPS
 from benchmark.metrics.surface import SurfaceDistances, surface_distances
-from benchmark.protocols.schema import ScoreRule
+from benchmark.protocols.sections import ScoreRule
 
 Row = dict[str, float | int | str]
 

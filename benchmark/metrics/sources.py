@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark.metrics.aggregate import Score, aggregate
-from benchmark.protocols.schema import ScoreRule
+from benchmark.protocols.sections import ScoreRule
 
 
 def aggregate_sources(

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from benchmark.protocols.schema import Probability, Section, Seed, Side, as_tuple
+from benchmark.protocols.sections import Probability, Section, Seed, Side, as_tuple
 from benchmark.settings import SettingsFiles
 from zoo.errors import CovbenchError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmark.metrics.sources import aggregate_sources
-from benchmark.protocols.schema import ScoreRule
+from benchmark.protocols.sections import ScoreRule
 from reports.boards.caption import title
 from reports.boards.rows import Form, RowFacts, cells_of, columns_of, over_of
 from reports.boards.standings import PRIMARY, context_of

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from benchmark.labels import IGNORE
 from benchmark.metrics import Row, score_case
-from benchmark.protocols.schema import ScoreRule
+from benchmark.protocols.sections import ScoreRule
 from results.spec import RunSpec
 from zoo.errors import CovbenchError
 

@@ -10,7 +10,7 @@ from typing import Any
 from benchmark.metrics import METRICS, Confusion, InconsistentScores, aggregate
 from benchmark.metrics.aggregate import pooled_counts
 from benchmark.metrics.cases import overlaps_of, status_of
-from benchmark.protocols.schema import ScoreRule
+from benchmark.protocols.sections import ScoreRule
 from reports.comparison import Comparison
 from reports.lint.finding import Finding, listed
 from reports.lint.numbers import contradictions, differ, impossible_scores, number

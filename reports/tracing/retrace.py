@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmark.metrics import METRICS, Confusion, Metric, aggregate
-from benchmark.protocols.schema import ScoreRule
+from benchmark.protocols.sections import ScoreRule
 from reports.comparing.rescoring import Rounding, Truth, rescore, rounding, score_rule, truths_of
 from reports.frame import summarise
 from reports.tracing.lookup import Traced

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from runners.stages import Ask
 
 
+_CASCADE = "Cascade (--task hierarchical)"
+_ENGINE = "Where and how runs are done"
+
+
 def run(
     models: options.Models = None,
     rows: Annotated[
@@ -37,51 +41,75 @@ def run(
     lung_model: Annotated[
         str,
         typer.Option(
-            help="hierarchical: the network that predicts the lungs; same: each row its own."
+            help="The network that predicts the lungs; same: each row its own.",
+            rich_help_panel=_CASCADE,
         ),
     ] = "same",
     lungs: Annotated[
-        str, typer.Option(help="hierarchical: predicted, or truth (an oracle).")
+        str, typer.Option(help="Predicted, or truth (an oracle).", rich_help_panel=_CASCADE)
     ] = "predicted",
     lung_mask: Annotated[
         str,
         typer.Option(
-            help="hierarchical: hard (what is not lung is black), soft (darkened by probability), "
-            "channel (the mask beside the image)."
+            help="hard (what is not lung is black), soft (darkened by probability), "
+            "channel (the mask beside the image).",
+            rich_help_panel=_CASCADE,
         ),
     ] = "hard",
     dilation: Annotated[
-        int, typer.Option(help="hierarchical: widen the lungs by so many pixels.")
+        int, typer.Option(help="Widen the lungs by so many pixels.", rich_help_panel=_CASCADE)
     ] = 0,
     inner_folds: Annotated[
-        int, typer.Option(help="hierarchical: parts that predict each other's training lungs.")
+        int,
+        typer.Option(
+            help="Parts that predict each other's training lungs.", rich_help_panel=_CASCADE
+        ),
     ] = 3,
     protocol: options.Protocol = "identical",
     set_: options.Set = None,
     folds: options.Folds = None,
     seeds: options.Seeds = None,
     out: options.Out = Path("runs"),
-    executor: Annotated[str, typer.Option(help="Engine: local, slurm or ray.")] = "local",
+    executor: Annotated[
+        str, typer.Option(help="Engine: local, slurm or ray.", rich_help_panel=_ENGINE)
+    ] = "local",
     profile: Annotated[
         Path | None,
-        typer.Option(help="Slurm: a TOML file with partition, time, memory, gres, ..."),
+        typer.Option(
+            help="Slurm: a TOML file with partition, time, memory, gres, ...",
+            rich_help_panel=_ENGINE,
+        ),
     ] = None,
     address: Annotated[
-        str | None, typer.Option(help="Ray: the cluster to join, HOST:6379 or auto.")
+        str | None,
+        typer.Option(help="Ray: the cluster to join, HOST:6379 or auto.", rich_help_panel=_ENGINE),
     ] = None,
     gpus: Annotated[
-        str | None, typer.Option(help="GPUs to use: 0,1 or none; all of them by default.")
+        str | None,
+        typer.Option(
+            help="GPUs to use: 0,1 or none; all of them by default.", rich_help_panel=_ENGINE
+        ),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(help="Runs at a time on a CPU; one a core, up to 4, by default.")
+        int | None,
+        typer.Option(
+            help="Runs at a time on a CPU; one a core, up to 4, by default.",
+            rich_help_panel=_ENGINE,
+        ),
     ] = None,
     jobs_per_gpu: Annotated[
         int | None,
-        typer.Option(help="Runs at a time on each GPU (with NVIDIA MPS where it is installed)."),
+        typer.Option(
+            help="Runs at a time on each GPU (with NVIDIA MPS where it is installed).",
+            rich_help_panel=_ENGINE,
+        ),
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(help="CPU threads of each run; more than one changes the last digits."),
+        typer.Option(
+            help="CPU threads of each run; more than one changes the last digits.",
+            rich_help_panel=_ENGINE,
+        ),
     ] = None,
     deterministic: Annotated[
         bool,
@@ -89,6 +117,7 @@ def run(
             "--deterministic",
             help="On a GPU: deterministic algorithms alone, slower; a network that has operators "
             "without any fails, and names them, before it is trained.",
+            rich_help_panel=_ENGINE,
         ),
     ] = False,
     log: options.Log = None,
@@ -100,14 +129,20 @@ def run(
     ] = False,
     retries: Annotated[
         int | None,
-        typer.Option(help="Further attempts of a run that fails, where they may help; 2."),
+        typer.Option(
+            help="Further attempts of a run that fails, where they may help; 2.",
+            rich_help_panel=_ENGINE,
+        ),
     ] = None,
     timeout_minutes: Annotated[
         float | None,
-        typer.Option(help="End a run that shows no progress for so long, as hung."),
+        typer.Option(
+            help="End a run that shows no progress for so long, as hung.", rich_help_panel=_ENGINE
+        ),
     ] = None,
     fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="Stop at the first failure.")
+        bool,
+        typer.Option("--fail-fast", help="Stop at the first failure.", rich_help_panel=_ENGINE),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be run, and stop.")

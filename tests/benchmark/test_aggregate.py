@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from benchmark.metrics import METRICS, InconsistentScores, Score, aggregate, score_case
 from benchmark.metrics.aggregate import check_identities
 from benchmark.metrics.definitions import DISTANCES, OVERLAPS
-from benchmark.protocols.schema import ScoreRule
+from benchmark.protocols.sections import ScoreRule
 
 DEFAULT = ScoreRule()
 ZERO_ALL = ScoreRule(pred_empty="zero-all")

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from benchmark.metrics import score_case, surface_distances
 from benchmark.metrics.cases import is_penalised
 from benchmark.metrics.definitions import DISTANCES, OVERLAPS
-from benchmark.protocols.schema import ScoreRule
+from benchmark.protocols.sections import ScoreRule
 
 DEFAULT = ScoreRule()
 PERFECT = ScoreRule(both_empty="perfect")

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from benchmark.datasets import PreparedDataset, prepare_dataset
-from benchmark.datasets.folds import fold_list
+from benchmark.datasets.lists import fold_list
 from zoo.errors import CovbenchError
 
 real = pytest.mark.skipif("COVBENCH_SHARED" not in os.environ, reason="real slices not present")

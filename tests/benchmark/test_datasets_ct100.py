@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from benchmark.datasets import PreparedDataset, prepare_dataset
-from benchmark.datasets.folds import fold_list
+from benchmark.datasets.lists import fold_list
 from zoo.errors import CovbenchError
 
 AREAS = fold_list("ct100").areas

@@ -18,7 +18,7 @@ from benchmark.datasets.leakage import find_leaks
 from benchmark.datasets.prepared import IMAGES, MANIFEST
 from benchmark.datasets.recipes import Options
 from benchmark.protocols import load_protocol
-from benchmark.protocols.schema import SplitRule
+from benchmark.protocols.sections import SplitRule
 from benchmark.window import LUNG_WINDOW, windowed
 from zoo.errors import CovbenchError
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from benchmark.datasets.cases import Case
 from benchmark.datasets.folds import (
     Fold,
-    fold_list,
     hold_out,
     inner_folds,
     make_folds,
     sources_of,
 )
+from benchmark.datasets.lists import fold_list
 from zoo.errors import CovbenchError
 
 

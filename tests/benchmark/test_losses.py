@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmark.losses import bce_dice, class_weights_miniseg, cross_entropy, make_loss
-from benchmark.protocols.schema import LossRule
+from benchmark.protocols.sections import LossRule
 from zoo.errors import CovbenchError
 
 LN3, LN4 = math.log(3), math.log(4)

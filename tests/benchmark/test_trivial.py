@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from benchmark.datasets import Case
 from benchmark.metrics import aggregate, confusion
-from benchmark.protocols.schema import ScoreRule
+from benchmark.protocols.sections import ScoreRule
 from benchmark.trivial import TRIVIAL, Threshold, fit_threshold, trivial_rows
 
 DEFAULT = ScoreRule()
