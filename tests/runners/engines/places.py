@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,6 @@ from runners.executors.slurm import SlurmExecutor
 from tests.runners.engines.slurm_cluster import free_ports, slurm_cluster
 from tests.runners.engines.slurm_cluster import why_not as why_no_slurm
 from tests.runners.engines.toys import Toy, play
-
 
 WAIT = 300.0
 """Seconds until something counts as never happening, however busy the machine is."""
@@ -119,7 +119,7 @@ class RayPlace(Place):
 
 
 def _add_node(cluster: Any) -> None:
-    """Start a node; Ray gives a daemon half a minute, and a busy machine may need another try.
+    """Start a node; a busy machine may need another try.
 
     A daemon ends itself where its agents have not told their ports within 15 seconds. So they are
     told theirs; and nothing is started that these tests have no use for.
@@ -161,10 +161,7 @@ def why_not(name: str) -> str | None:
     if name == "slurm":
         return why_no_slurm()
     if name == "ray":
-        try:
-            import ray  # noqa: F401
-        except ImportError:
-            return "ray is not installed"
+        return None if importlib.util.find_spec("ray") else "ray is not installed"
     return None
 
 
@@ -189,12 +186,11 @@ def place(name: str, folder: Path) -> Iterator[Place]:
 @contextmanager
 def ray_cluster() -> Iterator[Any]:
     """A Ray cluster of one node with two (pretended) GPUs."""
+    before = {name: os.environ.get(name) for name in _RAY}
+    os.environ.update(_RAY)  # before the import, which reads them
+    import ray
     from ray.cluster_utils import Cluster
 
-    import ray
-
-    before = {name: os.environ.get(name) for name in _RAY}
-    os.environ.update(_RAY)
     cluster = Cluster()
     try:
         _add_node(cluster)
@@ -216,6 +212,7 @@ _RAY = {
     # A busy machine starts a worker late, and answers late; neither is a lost node.
     "RAY_worker_register_timeout_seconds": "300",
     "RAY_agent_register_timeout_ms": "300000",
+    "RAY_raylet_start_wait_time_s": "300",
 }
 
 
