@@ -121,8 +121,8 @@ class RayPlace(Place):
 def _add_node(cluster: Any) -> None:
     """Start a node; a busy machine may need another try.
 
-    A daemon ends itself where its agents have not told their ports within 15 seconds. So they are
-    told theirs; and nothing is started that these tests have no use for.
+    A daemon ends itself where its agents have not told their ports within 15 seconds, which can't
+    be changed. So they are told what can be told, and nothing else is started.
     """
     import psutil
 
@@ -130,7 +130,7 @@ def _add_node(cluster: Any) -> None:
     if cluster.head_node is None:
         options |= {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
     before = {each.pid for each in psutil.Process().children()}
-    for last in (False, False, False, True):
+    for last in (*[False] * 5, True):
         try:
             cluster.add_node(**options, **dict(zip(_AGENTS, free_ports(4), strict=True)))
             return
@@ -212,7 +212,8 @@ _RAY = {
     # A busy machine starts a worker late, and answers late; neither is a lost node.
     "RAY_worker_register_timeout_seconds": "300",
     "RAY_agent_register_timeout_ms": "300000",
-    "RAY_raylet_start_wait_time_s": "300",
+    # Long enough for a daemon that starts; one that has ended itself is tried again.
+    "RAY_raylet_start_wait_time_s": "45",
 }
 
 
