@@ -10,7 +10,7 @@ DEMO_DATA := .data
 # The demo's networks, and six light ones of Table III more.
 STORE_MODELS := @demo,edanet,lednet,espnet,mobilenetv3-miniseg,shufflenet-miniseg,bisenet
 
-.PHONY: help install demo test slow fuzz learn lint format zoo store gallery bench clean
+.PHONY: help install demo test slow chaos fuzz learn lint format zoo store gallery bench clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,12 @@ test: $(INSTALLED)  ## Run the tests
 
 slow: $(INSTALLED)  ## Run what takes long: learning, chaos
 	$(BIN)/python -m pytest -m slow
+
+chaos: $(INSTALLED)  ## Kill workers and drivers, fill the disk, 5 min on each engine; writes docs/chaos.log
+	rm -f docs/chaos.log
+	COVBENCH_CHAOS_NETWORKS=7 COVBENCH_CHAOS_FOLDS=4 COVBENCH_CHAOS_SEEDS=2 \
+	  COVBENCH_CHAOS_SECONDS=300 COVBENCH_CHAOS_LOG=docs/chaos.log \
+	  $(BIN)/python -m pytest -s tests/runners/chaos
 
 fuzz: $(INSTALLED)  ## Fuzz every reader for 60 s; findings lie in build/fuzz
 	$(BIN)/python -m tests.fuzz

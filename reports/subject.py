@@ -83,12 +83,13 @@ def read_holdings(root: Path, machine: MachineProfile | None = None) -> Holdings
         Everything that reports are made of; files that are damaged are named in it.
     """
     store = Store(root)
-    found = list(store.records())
-    records = tuple(each for each in found if isinstance(each, RunRecord))
-    failures = tuple(store.all_failures())
-    cases = read_cases(root)
+    found = list(store.found())  # thousands are read once
+    records = tuple(each for _, each in found if isinstance(each, RunRecord))
+    recorded = {folder for folder, each in found if isinstance(each, RunRecord)}
+    failures = tuple(store.all_failures(recorded))
+    cases = read_cases(root, found=found)
     subjects = _subjects(root, records, failures, cases, machine)
-    damaged = tuple(each for each in found if isinstance(each, Damaged))
+    damaged = tuple(each for _, each in found if isinstance(each, Damaged))
     return Holdings(root, subjects, records, failures, damaged, cases)
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from results.files import found_below
 from results.record import RunRecord
 from results.spec import RunSpec, sha256
-from results.store import RECORD
+from results.store import Damaged, Store
 from zoo.errors import CovbenchError
 from zoo.limits import read_limited
 
@@ -58,7 +57,11 @@ class Cases:
     left_out: tuple[LeftOut, ...]
 
 
-def read_cases(root: Path, wanted: Callable[[RunSpec], bool] = lambda _: True) -> Cases:
+def read_cases(
+    root: Path,
+    wanted: Callable[[RunSpec], bool] = lambda _: True,
+    found: Iterable[tuple[Path, RunRecord | Damaged]] | None = None,
+) -> Cases:
     """Read the per-image scores of a store.
 
     A file is used only where its SHA-256 is the one in its record. A run counts once, however
@@ -67,6 +70,7 @@ def read_cases(root: Path, wanted: Callable[[RunSpec], bool] = lambda _: True) -
     Args:
         root: The folder of the records.
         wanted: Which runs to read; all by default.
+        found: What `Store.found` says of the folder, where that has been read already.
 
     Returns:
         The scores, in the order of the records' paths, and what was left out: damaged records,
@@ -77,16 +81,18 @@ def read_cases(root: Path, wanted: Callable[[RunSpec], bool] = lambda _: True) -
     lines: list[dict[str, Any]] = []
     records: dict[str, RunRecord] = {}
     left_out = []
-    for path in found_below(root, RECORD):
-        spec = None
+    for folder, record in Store(root).found() if found is None else found:
+        if isinstance(record, Damaged):
+            left_out.append(LeftOut(folder, record.reason[:200]))
+            continue
+        spec = record.spec
+        run_id = spec.id
+        if run_id in records or not wanted(spec):
+            continue
         try:
-            record = RunRecord.from_text(read_limited(path, "record_bytes").decode())
-            spec = record.spec
-            if spec.id in records or not wanted(spec):
-                continue
-            own = _lines(record, read_limited(path.parent / CASES, "cases_bytes"))
+            own = _lines(record, read_limited(folder / CASES, "cases_bytes"))
         except FileNotFoundError:
-            left_out.append(LeftOut(path.parent, f"it has no {CASES}", spec))
+            left_out.append(LeftOut(folder, f"it has no {CASES}", spec))
         except (
             OSError,
             ValueError,
@@ -96,9 +102,9 @@ def read_cases(root: Path, wanted: Callable[[RunSpec], bool] = lambda _: True) -
             CovbenchError,
         ) as error:
             reason = " ".join(str(error).split())[:200]
-            left_out.append(LeftOut(path.parent, reason, spec))
+            left_out.append(LeftOut(folder, reason, spec))
         else:
-            records[spec.id] = record
+            records[run_id] = record
             lines += own
     columns = dict.fromkeys((*COLUMNS, *(name for line in lines for name in line)))
     frame = pd.DataFrame(lines, columns=list(columns))

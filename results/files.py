@@ -22,6 +22,9 @@ R = TypeVar("R")
 _STALE_ATTEMPTS = 3
 _STALE_PAUSE = 0.2
 
+_HALF_OF_A_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
+"""How JSON writes a half of the pair that stands for a rare character."""
+
 TEMPORARY = ".*.tmp"
 """Names of the files that are being written."""
 
@@ -43,8 +46,8 @@ def parse_json(text: str | bytes) -> Any:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     check_nesting(payload)
-    if (b"\\u" if isinstance(text, bytes) else "\\u") in text:  # type: ignore[operator]
-        json.dumps(payload, ensure_ascii=False).encode()  # half of a pair can't be written again
+    if _HALF_OF_A_PAIR.search(text if isinstance(text, str) else text.decode("latin-1")):
+        json.dumps(payload, ensure_ascii=False).encode()  # alone, it can't be written again
     return payload
 
 

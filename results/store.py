@@ -78,8 +78,13 @@ class Store:
 
     def records(self) -> Iterator[RunRecord | Damaged]:
         """All records of the store in the order of their paths; damaged ones as `Damaged`."""
+        for _, found in self.found():
+            yield found
+
+    def found(self) -> Iterator[tuple[Path, RunRecord | Damaged]]:
+        """The same, each with its run's folder."""
         for path in found_below(self.root, RECORD):
-            yield read_record(path)
+            yield path.parent, read_record(path)
 
     def all_failures(self, recorded: Collection[Path] | None = None) -> list[Failure]:
         """The last failure of every run that has no record.

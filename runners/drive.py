@@ -96,7 +96,7 @@ def drive(
                 break
             if taken_out := rounds.newly_cancelled(pending):
                 executor.cancel(taken_out)
-            time.sleep(POLL_SECONDS)
+            executor.wait(POLL_SECONDS)
     finally:
         executor.close()
     return outcome

@@ -21,6 +21,7 @@ from zoo.errors import CovbenchError, unknown
 
 ENVIRONMENT = "COVBENCH_LIMITS"
 
+_CONTAINERS = (dict, list, tuple)
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -171,16 +172,17 @@ def check_nesting(value: Any) -> None:
         ValueError: They do.
     """
     most = limits().nesting
-    layer, depth = [value], 0
-    while layer := [
-        inner
-        for each in layer
-        if isinstance(each, dict | list | tuple)
-        for inner in (each.values() if isinstance(each, dict) else each)
-    ]:
+    layer, depth = [value] if value and isinstance(value, _CONTAINERS) else [], 0
+    while layer:
         depth += 1
         if depth > most:
             raise ValueError(f"it is nested too deeply: more than {most} levels (limit nesting)")
+        layer = [
+            inner
+            for each in layer
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, _CONTAINERS) and inner
+        ]
 
 
 @lru_cache(maxsize=16)

@@ -56,6 +56,9 @@ class Executor(Protocol):
     def poll(self) -> Mapping[str, RunState]:
         """The state of every submitted run by its id."""
 
+    def wait(self, seconds: float) -> None:
+        """Pause, for less long where a run ends meanwhile and the engine can tell."""
+
     def cancel(self, ids: Collection[str] | None = None) -> None:
         """Ask runs (all by default) to stop with a checkpoint; after a minute they are killed."""
 

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -87,6 +88,10 @@ class LocalExecutor:
             **{job.spec.id: RunState("queued") for job in self._queue},
             **{run_id: RunState("running") for run_id in self._running},
         }
+
+    def wait(self, seconds: float) -> None:
+        """Pause until a run ends, and for so long at most: its slot is not left idle."""
+        connection.wait([each.process.sentinel for each in self._running.values()], seconds)
 
     def cancel(self, ids: Collection[str] | None = None) -> None:
         """Ask runs (all by default) to stop with a checkpoint; queued ones are dropped."""

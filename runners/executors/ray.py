@@ -116,6 +116,13 @@ class RayExecutor:
             },
         }
 
+    def wait(self, seconds: float) -> None:
+        """Pause until a run ends, and for so long at most."""
+        if self._running:
+            self._ray.wait(list(self._running.values()), timeout=seconds)
+        else:
+            time.sleep(seconds)
+
     def cancel(self, ids: Collection[str] | None = None) -> None:
         """Ask runs (all by default) to stop with a checkpoint; queued ones are dropped."""
         for run_id in list(self._later):

@@ -155,6 +155,10 @@ class SlurmExecutor:
             self.submit([self._jobs[run_id] for run_id in due])
         return {run_id: self._state(run_id) for run_id in self._jobs}
 
+    def wait(self, seconds: float) -> None:
+        """Pause: Slurm is asked every few seconds anyway."""
+        time.sleep(seconds)
+
     def cancel(self, ids: Collection[str] | None = None) -> None:
         """Ask runs (all by default) to stop with a checkpoint; queued ones are dropped."""
         self._ask()

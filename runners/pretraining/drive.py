@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +63,7 @@ def drive(
                 elif state.state == "gone":
                     del pending[job_id]
                     _settle(job, state, display, outcome)
-            time.sleep(POLL_SECONDS)
+            executor.wait(POLL_SECONDS)
     finally:
         executor.close()
     return outcome

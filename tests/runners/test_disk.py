@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from results.store import Store, load_records
 from runners.checkpoint import load_checkpoint
 from runners.cli import run_cli
 from tests.runners.conftest import TINY
+from tests.runners.disk import Disk, small_disk
 
 COMMAND = [sys.executable, "-c", "from runners.cli import main; main()"]
 SMOKE = ["--protocol", "smoke", "--set", "max_steps=2", "--jobs", "1"]
@@ -76,44 +76,12 @@ def test_however_it_is_told_the_disk_was_full(
     assert len(load_records(out)) == 3
 
 
-class Disk:
-    """A file system of one mebibyte."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.runs = path / "runs"
-        self._ballast = path / "ballast"
-
-    def leave(self, free: int) -> None:
-        """Fill it up to so many bytes."""
-        with suppress(OSError), self._ballast.open("wb", buffering=0) as file:
-            while self.free > free:
-                file.write(bytes(min(4096, self.free - free)))
-
-    def clear(self) -> None:
-        """Free what was filled."""
-        self._ballast.unlink()
-
-    @property
-    def free(self) -> int:
-        found = os.statvfs(self.path)
-        return found.f_bavail * found.f_frsize
-
-    def records(self) -> dict[Path, bytes]:
-        return {path: path.read_bytes() for path in self.runs.rglob("record.json")}
-
-
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    path = tmp_path / "disk"
-    path.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(path)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("this user may not mount a small file system")
-    yield Disk(path)
-    subprocess.run(["umount", "--lazy", str(path)], check=True)
+    with small_disk(tmp_path / "disk", "1m") as found:
+        if found is None:
+            pytest.skip("this user may not mount a small file system")
+        yield found
 
 
 @pytest.mark.parametrize("free", [100_000, 0], ids=["at-the-predictions", "from-the-start"])

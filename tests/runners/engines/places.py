@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,9 +15,12 @@ from runners.executors.base import Executor, RunState
 from runners.executors.local import LocalExecutor
 from runners.executors.profile import SlurmProfile
 from runners.executors.slurm import SlurmExecutor
-from tests.runners.engines.slurm_cluster import slurm_cluster
+from tests.runners.engines.slurm_cluster import free_ports, slurm_cluster
 from tests.runners.engines.slurm_cluster import why_not as why_no_slurm
 from tests.runners.engines.toys import Toy, play
+
+WAIT = 300.0
+"""Seconds until something counts as never happening, however busy the machine is."""
 
 
 class Place:
@@ -113,15 +118,37 @@ class RayPlace(Place):
         _add_node(self._cluster)
 
 
-def _add_node(cluster: Any, **options: Any) -> None:
-    """Start a node; Ray gives a daemon half a minute, and a busy machine may need another try."""
-    for last in (False, False, True):
+def _add_node(cluster: Any) -> None:
+    """Start a node; a busy machine may need another try.
+
+    A daemon ends itself where its agents have not told their ports within 15 seconds, which can't
+    be changed. So they are told what can be told, and nothing else is started.
+    """
+    import psutil
+
+    options: dict[str, Any] = {"num_cpus": 2, "num_gpus": 2}
+    if cluster.head_node is None:
+        options |= {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
+    before = {each.pid for each in psutil.Process().children()}
+    for last in (*[False] * 5, True):
         try:
-            cluster.add_node(num_cpus=2, num_gpus=2, **options)
+            cluster.add_node(**options, **dict(zip(_AGENTS, free_ports(4), strict=True)))
             return
         except Exception:  # Ray raises nothing more special
             if last:
                 raise
+            for each in psutil.Process().children():  # what the failed attempt left running
+                if each.pid not in before:
+                    each.kill()
+                    each.wait()
+
+
+_AGENTS = (
+    "metrics_agent_port",
+    "metrics_export_port",
+    "dashboard_agent_listen_port",
+    "runtime_env_agent_port",
+)
 
 
 def _daemon(node: Any) -> str:
@@ -134,10 +161,7 @@ def why_not(name: str) -> str | None:
     if name == "slurm":
         return why_no_slurm()
     if name == "ray":
-        try:
-            import ray  # noqa: F401
-        except ImportError:
-            return "ray is not installed"
+        return None if importlib.util.find_spec("ray") else "ray is not installed"
     return None
 
 
@@ -162,14 +186,35 @@ def place(name: str, folder: Path) -> Iterator[Place]:
 @contextmanager
 def ray_cluster() -> Iterator[Any]:
     """A Ray cluster of one node with two (pretended) GPUs."""
+    before = {name: os.environ.get(name) for name in _RAY}
+    os.environ.update(_RAY)  # before the import, which reads them
+    import ray
     from ray.cluster_utils import Cluster
 
     cluster = Cluster()
     try:
-        _add_node(cluster, include_dashboard=False)
+        _add_node(cluster)
         yield cluster
     finally:
+        ray.shutdown()  # a test that failed may have left this process connected
         cluster.shutdown()
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+_RAY = {
+    # Workers that wait for tasks that may never come would take the cores from those that do.
+    "RAY_enable_worker_prestart": "0",
+    "RAY_prestart_worker_first_driver": "0",
+    # A busy machine starts a worker late, and answers late; neither is a lost node.
+    "RAY_worker_register_timeout_seconds": "300",
+    "RAY_agent_register_timeout_ms": "300000",
+    # Long enough for a daemon that starts; one that has ended itself is tried again.
+    "RAY_raylet_start_wait_time_s": "45",
+}
 
 
 def states(engine: Executor) -> dict[str, RunState]:
@@ -177,7 +222,7 @@ def states(engine: Executor) -> dict[str, RunState]:
 
 
 def wait(
-    engine: Executor, true: Callable[[dict[str, RunState]], bool], seconds: float = 90
+    engine: Executor, true: Callable[[dict[str, RunState]], bool], seconds: float = WAIT
 ) -> None:
     """Ask the engine until something holds."""
     until = time.monotonic() + seconds
@@ -186,7 +231,7 @@ def wait(
         time.sleep(0.1)
 
 
-def finish(engine: Executor, *toys: Toy, seconds: float = 90) -> dict[str, RunState]:
+def finish(engine: Executor, *toys: Toy, seconds: float = WAIT) -> dict[str, RunState]:
     """Wait until toys are gone; returns how each ended."""
     names = [each.spec.id for each in toys]
     wait(engine, lambda found: all(found[name].state == "gone" for name in names), seconds)

@@ -116,7 +116,7 @@ class SlurmCluster:
             with suppress(ProcessLookupError):
                 os.kill(each_pid, signal.SIGKILL)
 
-    def wait_until_up(self, nodes: int = 2, seconds: float = 40.0) -> None:
+    def wait_until_up(self, nodes: int = 2, seconds: float = 120.0) -> None:
         until = time.monotonic() + seconds
         while True:
             shown = _run("sinfo", "-h", "-N", "-o", "%t", conf=self.conf).stdout.split()
@@ -147,7 +147,7 @@ def start(folder: Path) -> SlurmCluster:
         if not device.exists():
             os.mknod(device, 0o666 | 0o020000, os.makedev(1, 3))
     host = socket.gethostname().split(".")[0]
-    port, first, second = _free_ports(3)
+    port, first, second = free_ports(3)
     values = {"folder": folder, "host": host, "port": port, "first": first, "second": second}
     (folder / "slurm.conf").write_text(_CONF.format(**values))
     (folder / "gres.conf").write_text(_GRES.format(**values))
@@ -191,13 +191,14 @@ def _start_munge() -> None:
         _run("chown", "-R", "munge:munge", path)
     os.chmod("/run/munge", 0o755)
     _run("setpriv", "--reuid=munge", "--regid=munge", "--clear-groups", "/usr/sbin/munged")
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while subprocess.run(check, shell=True, capture_output=True).returncode != 0:
         assert time.monotonic() < until, "munge does not answer"
         time.sleep(0.1)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens to at the moment."""
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
         each.bind(("127.0.0.1", 0))

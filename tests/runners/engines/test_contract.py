@@ -13,11 +13,15 @@ import pytest
 
 from runners.executors.base import Executor
 from runners.job import INTERRUPTED
-from tests.runners.engines.places import Place, finish, wait
+from tests.runners.engines.places import WAIT, Place, finish, wait
 from tests.runners.engines.toys import Toy, toy
-from tests.runners.slow import wait_until
+from tests.runners.slow import wait_until as wait_so_long
 
 Make = Callable[..., Executor]
+
+
+def wait_until(true: Callable[[], bool], what: str) -> None:
+    wait_so_long(true, what, WAIT)
 
 
 def test_what_is_submitted_twice_is_done_once(make: Make, tmp_path: Path) -> None:
@@ -190,7 +194,7 @@ def test_a_node_that_is_lost_loses_no_run(make: Make, engines: Place, tmp_path: 
     assert len(victims) == 2
     engines.lose_node(lost)
     try:
-        ended = finish(engine, *toys, seconds=120)
+        ended = finish(engine, *toys)
     finally:
         engines.restore_node(lost)
     assert {state.exit_code for state in ended.values()} == {0}
