@@ -84,6 +84,11 @@ def sound(answer: Any) -> bool:
     return values.ndim == 3 and len(answer.files) == len(values) and lengths
 
 
+def whole(answer: Any) -> bool:
+    """Sound, and none of the three slices is lacking."""
+    return sound(answer) and len(answer.files) == 3
+
+
 @cache
 def slice_bytes() -> bytes:
     """The file of one good slice."""
@@ -208,7 +213,7 @@ def deflated(zeros: int = 0) -> Callable[[bytes], bytes]:
         packer = zlib.compressobj(9, zlib.DEFLATED, -15)
         body = element(0x7FE0, 0x0010, b"OW", b"", zeros)
         parts = [packer.compress(plain.getvalue()[at:].split(b"\xe0\x7f\x10\x00")[0] + body)]
-        parts += [packer.compress(bytes(2**20)) for _ in range(zeros // 2**20)]
+        parts += [packer.compress(bytes(2**20)) for _ in range(zeros // 2**20)]  # never held whole
         meta = head[: _meta_end(head)]
         return meta + b"".join(parts) + packer.flush()
 
@@ -254,10 +259,9 @@ def rle(content: bytes, segments: int = 2) -> bytes:
 
 def _damaged() -> Iterator[Case]:
     yield Case("series is read", series, good, "ok", right=right)
-    size = 900
-    for at in (0, 1, 64, 127, 128, 130, 132, 136, 140, 144, *range(150, size, 25)):
+    for at in (0, 1, 64, 127, 128, 130, 132, 136, 140, 144, *range(150, len(slice_bytes()), 25)):
         cut = changed(lambda content, at=at: content[:at])
-        yield Case(f"slice cut to {at} bytes", series, cut, "either", right=sound, named="scan")
+        yield Case(f"slice cut to {at} bytes", series, cut, named="scan")
     for less in (1, 2, 10, 39, 40, 41, 48, 52, 53):
         cut = changed(lambda content, less=less: content[:-less])
         yield Case(f"slice without its last {less} bytes", series, cut, named="002.dcm")
@@ -273,7 +277,7 @@ def _damaged() -> Iterator[Case]:
                 series,
                 changed(turn),
                 "either",
-                right=sound,
+                right=whole,
                 named="scan",
             )
     for key in TAGS:
@@ -285,9 +289,9 @@ def _damaged() -> Iterator[Case]:
         for every in (False, True):
             which = "all slices" if every else "a slice"
             made = edited(every, **{key: None})
-            yield Case(f"{which} without {key}", series, made, expected, right=sound, named="scan")
+            yield Case(f"{which} without {key}", series, made, expected, right=whole, named="scan")
         empty = rewritten(lambda data, key=key: setattr(data[key], "_value", None))
-        yield Case(f"a slice whose {key} is empty", series, empty, "either", named="scan")
+        yield Case(f"a slice whose {key} is empty", series, empty, "either", right=whole, named="scan")
     for key in ("Rows", "BitsAllocated", "ImagePositionPatient", "RescaleSlope", "PixelData"):
 
         def lie(content: bytes, key: str = key) -> bytes:
@@ -297,8 +301,8 @@ def _damaged() -> Iterator[Case]:
                 content[at + (4 if key == "PixelData" else 2) :]
             )
 
-        yield Case(f"a slice whose {key} claims bytes without end", series, changed(lie),
-                   named="scan")  # fmt: skip
+        yield Case(f"a slice whose {key} claims bytes without end", series, changed(lie), "either",
+                   right=right, named="scan")  # fmt: skip
 
 
 def _shapes() -> Iterator[Case]:
@@ -334,11 +338,11 @@ def _shapes() -> Iterator[Case]:
                         kind = pydicom.datadict.dictionary_VR(key)
                         if kind in ("DS", "IS"):
                             words = value if isinstance(value, list) else [value]
-                            data[key] = pydicom.DataElement(
-                                key, "UN", "\\".join(str(each) for each in words).encode()
+                            told = "\\".join(str(each) for each in words).encode()
+                            tag = pydicom.tag.Tag(key)
+                            data._dict[tag] = pydicom.dataelem.RawDataElement(
+                                tag, kind, len(told), told, 0, False, True
                             )
-                            data[key].VR = "LO"
-                            data[key]._value = "\\".join(str(each) for each in words)
                         else:
                             setattr(data, key, value)
 
@@ -369,14 +373,18 @@ def _shapes() -> Iterator[Case]:
         {"HighBit": 99},
         {"PixelRepresentation": 2},
         {"PixelRepresentation": 0},
-        {"PixelPaddingValue": 24, "PixelPaddingRangeLimit": 65535},
     ):
         words = ", ".join(f"{key} {value}" for key, value in values.items())
         yield Case(f"all slices with {words}", series, edited(True, **values), "either",
                    right=sound, named="scan")  # fmt: skip
     for key in ("SeriesDescription", "SeriesNumber"):
-        made = rewritten(lambda data, key=key: data.add_new(key, "UN", b"\xff\x1b[2J" * 5000))
+        made = rewritten(partial(_noise, key))
         yield Case(f"a slice with {key} of noise", series, made, "either", right=sound, named="")
+
+
+def _noise(key: str, data: Dataset) -> None:
+    """An attribute of bytes that are no text."""
+    data[key] = pydicom.DataElement(key, "OB", b"\xff\x1b[2J" * 1000)
 
 
 def _stored() -> Iterator[Case]:
@@ -397,12 +405,11 @@ def _stored() -> Iterator[Case]:
         yield Case(f"a slice that says it is {word}", series, syntax(uid), "either", says,
                    sound, "scan")  # fmt: skip
     for name, frame in (
-        ("nothing", b""),
+        ("next to nothing", b"\0\0"),
         ("noise", bytes(range(256)) * 4),
         ("no segments", rle(b"\0" * 40, 0)),
         ("segments without end", rle(b"\0" * 40, 2**32 - 1)),
-        ("runs without end", rle(b"\x81\0" * 100)),
-        ("too little", rle(b"\x81\0" * 2)),
+        ("a row too little", rle(b"\xf2\0" * 2)),
     ):
         yield Case(f"RLE of {name}", series, packed(RLELossless, [frame]), named="scan")
         for uid, word in ((JPEGBaseline8Bit, "JPEG"), (JPEG2000Lossless, "JPEG 2000")):
@@ -412,7 +419,7 @@ def _stored() -> Iterator[Case]:
                packed(RLELossless, [rle(b"\x81\0" * 2**22)], **big), named="scan")  # fmt: skip
     yield Case("a slice that is deflated", series, changed(deflated()), "either", right=right,
                named="002.dcm")  # fmt: skip
-    yield Case("a slice that is a deflated bomb", series, changed(deflated(2**31)),
+    yield Case("a slice that is a deflated bomb of 256 MiB", series, changed(deflated(2**28)),
                named="002.dcm")  # fmt: skip
     for depth in (3, 60, 5000, 100_000):
         yield Case(
@@ -433,8 +440,8 @@ def _stored() -> Iterator[Case]:
                changed(in_private(lambda: creator + large())), "ok", right=right)  # fmt: skip
     yield Case("a text of 16 MiB", series, changed(before_pixels(element(0x4008, 0x010B, b"UT",
                b"x" * 2**24))), "either", right=right, named="002.dcm")  # fmt: skip
-    many = b"".join(element(0x0011, k, b"LO", b"") for k in range(0x1000, 0xFFFF, 2))
-    yield Case("28,000 private attributes", series, changed(before_pixels(many)), "ok",
+    many = b"".join(element(0x0011, k, b"LO", b"") for k in range(0x1000, 0x1000 + 5000))
+    yield Case("5,000 private attributes", series, changed(before_pixels(many)), "ok",
                right=right)  # fmt: skip
     twice = element(0x0028, 0x0010, b"US", b"\xff\xff")
     yield Case("Rows twice", series, changed(before_pixels(twice)), "either", right=sound,
@@ -460,7 +467,7 @@ def _folders() -> Iterator[Case]:
         ("empty", b"", "ok"),
         (".hidden.dcm", b"x", "ok"),
         ("mark", bytes(128) + b"DICM", "either"),
-        ("mark.dcm", bytes(128) + b"DICM" + b"\xff" * 1000, "error"),
+        ("mark.dcm", bytes(128) + b"DICM" + b"\xff" * 1000, "either"),
         ("__MACOSX/._a.dcm", b"x", "ok"),
     ):
         yield Case(f"a series and {name}", series, with_file(name, content), expected,
