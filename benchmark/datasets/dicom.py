@@ -188,8 +188,10 @@ def _headers(folder: Path) -> list[Header]:
 
 def _is_image(data: Any) -> bool:
     """Whether a file says that it is an image, or says nothing that can be believed."""
+    from pydicom.uid import UID
+
     kind = text(data.file_meta, "MediaStorageSOPClassUID")
-    name = getattr(data.file_meta.get("MediaStorageSOPClassUID"), "name", "")
+    name = UID(kind).name
     return not kind or name == kind or name.endswith("Image Storage")
 
 

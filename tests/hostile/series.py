@@ -305,6 +305,17 @@ def _damaged() -> Iterator[Case]:
                    right=right, named="scan")  # fmt: skip
 
 
+def _found() -> Iterator[Case]:
+    """What the fuzzer found."""
+
+    def kind_unknown(content: bytes) -> bytes:
+        at = content.index(b"\2\0\2\0UI")
+        return content[: at + 4] + b"UA" + content[at + 6 : 300]
+
+    yield Case("a slice of an unknown kind of value, cut", series, changed(kind_unknown),
+               named="002.dcm")  # fmt: skip
+
+
 def _shapes() -> Iterator[Case]:
     nan = float("nan")
     for key, values in (
@@ -570,4 +581,4 @@ def _single() -> Iterator[Case]:
                    named="")  # fmt: skip
 
 
-CASES = (*_damaged(), *_shapes(), *_stored(), *_folders(), *_single())
+CASES = (*_damaged(), *_found(), *_shapes(), *_stored(), *_folders(), *_single())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.hostile import (
     folders,
+    inputs,
     names,
     pictures,
     recipes,
@@ -15,7 +16,7 @@ from tests.hostile import (
 )
 from tests.hostile.case import Case
 
-MODULES = (pictures, volumes, folders, recipes, series, records, settings, weights, names)
+MODULES = (pictures, volumes, folders, inputs, recipes, series, records, settings, weights, names)
 
 CASES: dict[str, Case] = {
     f"{module.__name__.rpartition('.')[2]}: {case.name}": case
