@@ -220,7 +220,9 @@ def _progress(console: Console, count: int) -> Iterator[Callable[[int, Path], Te
 
 
 def _say(console: Console, text: str) -> None:
-    console.print("\n".join(map(one_line, text.split("\n"))), markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        "\n".join(map(one_line, text.split("\n"))), markup=False, highlight=False, soft_wrap=True
+    )
 
 
 def _print(number: int, count: int, target: Target, facts: Facts, state: str) -> None:
@@ -229,7 +231,9 @@ def _print(number: int, count: int, target: Target, facts: Facts, state: str) ->
     low, high = facts.window
     grey = "" if facts.window == (0.0, 255.0) else f" [window {low:g}..{high:g}]"
     already = " (was there already)" if state == "kept" else ""
-    line = f"[{number}/{count}] {target.path.name}: {in_words(facts)}{grey} -> {target.mask}{already}"
+    line = (
+        f"[{number}/{count}] {target.path.name}: {in_words(facts)}{grey} -> {target.mask}{already}"
+    )
     print(one_line(line))
 
 

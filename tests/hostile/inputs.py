@@ -44,7 +44,7 @@ def scan(path: Path, out: Path) -> Any:
 
 
 def predicted(path: Path, out: Path) -> list[Facts]:
-    """What the command does with each image; `before`, beside them, is copied to where results go."""
+    """What the command does with each image; `before`, beside them, is copied into `out`."""
     before = path.parent / "before"
     if before.is_dir():
         shutil.copytree(before, out / "results", symlinks=True, copy_function=_copy)
@@ -123,7 +123,10 @@ def _results() -> Iterator[Case]:
         ("facts that are nested", {"before/a_mask.json": b"[" * 100_000}),
         ("facts that are a pipe", {"before/a_mask.json": os.mkfifo}),
         ("facts that are a link out", {"before/a_mask.json": "../../../in/data/secret"}),
-        ("facts of 65 MiB", {"before/a_mask.json": lambda path: path.write_bytes(bytes(2**26 + 1))}),
+        (
+            "facts of 65 MiB",
+            {"before/a_mask.json": lambda path: path.write_bytes(bytes(2**26 + 1))},
+        ),
         ("a mask that is a link to nothing", {"before/a_mask.png": "../../in/data/nowhere"}),
         ("an overlay that is a link out", {"before/a_overlay.png": "../../in/data/secret"}),
     ):

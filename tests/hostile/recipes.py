@@ -17,7 +17,17 @@ from benchmark.datasets import PreparedDataset, prepare_dataset
 from benchmark.datasets.lists import find_lists, match_lists
 from benchmark.protocols.schema import SplitRule
 from tests.hostile.case import Case
-from tests.hostile.folders import IMAGE, LABELS, MASK, VOLUME, content, files, folder, pair, replaced
+from tests.hostile.folders import (
+    IMAGE,
+    LABELS,
+    MASK,
+    VOLUME,
+    content,
+    files,
+    folder,
+    pair,
+    replaced,
+)
 from tests.hostile.pictures import BINARY, saved
 from tests.hostile.volumes import claiming, nifti
 
@@ -56,11 +66,13 @@ def bomb(name: str, size: int) -> Callable[[Path], object]:
     """An archive whose member is a volume of zeros, never held whole."""
 
     def write(path: Path) -> None:
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            with archive.open(name, "w", force_zip64=True) as file:
-                file.write(claiming(1024, 1024, size // 2**21)[:352])
-                for _ in range(size // 2**20):
-                    file.write(bytes(2**20))
+        with (
+            zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+            archive.open(name, "w", force_zip64=True) as file,
+        ):
+            file.write(claiming(1024, 1024, size // 2**21)[:352])
+            for _ in range(size // 2**20):
+                file.write(bytes(2**20))
 
     return write
 
@@ -90,9 +102,17 @@ def _archives() -> Iterator[Case]:
         yield Case(f"medseg9 with byte {at} of an archive turned", medseg9,
                    files(three(rp_im=turned)), "either", named="",
                    right=lambda made: len(made.cases) == 3)  # fmt: skip
-    for name in ("../../../evil.nii", "/etc/evil.nii", "rp_im/../../1.nii", "a\\..\\1.nii", "C:/1.nii"):
+    for name in (
+        "../../../evil.nii",
+        "/etc/evil.nii",
+        "rp_im/../../1.nii",
+        "a\\..\\1.nii",
+        "C:/1.nii",
+    ):
         made = three(rp_im=zipped([(name, VOLUME)]))
-        yield Case(f"medseg9 with {name} in an archive", medseg9, files(made), "either", named="rp_im")
+        yield Case(
+            f"medseg9 with {name} in an archive", medseg9, files(made), "either", named="rp_im"
+        )
     for name, members, named in (
         ("twice the same", [("1.nii", VOLUME), ("1.nii", VOLUME)], "1"),
         ("a name of 300 characters", [("x" * 300 + ".nii", VOLUME)], "xxx"),
@@ -144,7 +164,9 @@ def _archives() -> Iterator[Case]:
 
 
 def _others() -> Iterator[Case]:
-    twenty, mosmed, ct100 = (partial(prepare, each) for each in ("coronacases20", "mosmed", "ct100"))
+    twenty, mosmed, ct100 = (
+        partial(prepare, each) for each in ("coronacases20", "mosmed", "ct100")
+    )
     parts = {
         f"COVID-19-CT-Seg_20cases/{TWENTY}": VOLUME,
         f"Infection_Mask/{TWENTY}": LABELS,

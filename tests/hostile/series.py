@@ -291,14 +291,18 @@ def _damaged() -> Iterator[Case]:
             made = edited(every, **{key: None})
             yield Case(f"{which} without {key}", series, made, expected, right=whole, named="scan")
         empty = rewritten(lambda data, key=key: setattr(data[key], "_value", None))
-        yield Case(f"a slice whose {key} is empty", series, empty, "either", right=whole, named="scan")
+        yield Case(
+            f"a slice whose {key} is empty", series, empty, "either", right=whole, named="scan"
+        )
     for key in ("Rows", "BitsAllocated", "ImagePositionPatient", "RescaleSlope", "PixelData"):
 
         def lie(content: bytes, key: str = key) -> bytes:
             tag = pydicom.tag.Tag(key)
             at = content.index(struct.pack("<HH", tag.group, tag.element)) + 6
-            return content[:at] + b"\xff\xff\xff\x7f"[: 4 if key == "PixelData" else 2] + (
-                content[at + (4 if key == "PixelData" else 2) :]
+            return (
+                content[:at]
+                + b"\xff\xff\xff\x7f"[: 4 if key == "PixelData" else 2]
+                + (content[at + (4 if key == "PixelData" else 2) :])
             )
 
         yield Case(f"a slice whose {key} claims bytes without end", series, changed(lie), "either",
@@ -317,7 +321,6 @@ def _found() -> Iterator[Case]:
 
 
 def _shapes() -> Iterator[Case]:
-    nan = float("nan")
     for key, values in (
         ("PixelSpacing", (["nan", "1"], [0, 0], [-1, 1], [1], ["1e400", 1], ["", ""], ["x", "y"])),
         (
@@ -361,7 +364,6 @@ def _shapes() -> Iterator[Case]:
                 yield Case(
                     f"{which} with {key} {value!a}", series, rewritten(put, every), named="scan"
                 )
-    del nan
     for rows, columns in ((65535, 65535), (65535, 1), (0, 5), (4, 0), (5, 4), (8, 5), (2, 5)):
         for every in (False, True):
             made = edited(every, Rows=rows, Columns=columns)
@@ -442,7 +444,8 @@ def _stored() -> Iterator[Case]:
             named="002.dcm",
         )
         yield Case(
-            f"sequences {depth} deep, in front", series, changed(in_private(partial(nested, depth))),
+            f"sequences {depth} deep, in front", series,
+            changed(in_private(partial(nested, depth))),
             "either", right=sound, named="002.dcm",
         )  # fmt: skip
     large = partial(lambda: element(0x0009, 0x1001, b"UN", bytes(2**24)))
@@ -488,7 +491,13 @@ def _folders() -> Iterator[Case]:
                named="scan")  # fmt: skip
     yield Case("a slice without preamble", series, changed(lambda content: content[132:]),
                named="002.dcm")  # fmt: skip
-    for name in ("slice 肺 é.dcm", "имя с пробелами/a.dcm", "x" * 251 + ".dcm", "noending", "a\n.dcm"):
+    for name in (
+        "slice 肺 é.dcm",
+        "имя с пробелами/a.dcm",
+        "x" * 251 + ".dcm",
+        "noending",
+        "a\n.dcm",
+    ):
 
         def renamed(parent: Path, name: str = name) -> Path:
             path = good(parent)
@@ -507,7 +516,6 @@ def _folders() -> Iterator[Case]:
         return path
 
     yield Case("twelve series", series, many, says=("and 4 more",), named="scan")
-    place = [-10.0, -20.0, 102.0]
     for word, position, says in (
         ("a gap", [-10, -20, 103.0], "unevenly"),
         ("a slice beside the others", [-12, -20, 102.0], None),
@@ -519,7 +527,6 @@ def _folders() -> Iterator[Case]:
         expected = "error" if says else "either"
         yield Case(f"a series with {word}", series, made, expected,
                    (says,) if says else (), named="scan", right=sound)  # fmt: skip
-    del place
     tilted = rewritten(
         lambda data: setattr(
             data,
