@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -56,7 +57,8 @@ def folds_of(path: Path, out: Path) -> Any:
 
 def zipped(members: list[tuple[str, bytes]], how: int = zipfile.ZIP_DEFLATED) -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", how) as archive:
+    with warnings.catch_warnings(), zipfile.ZipFile(file, "w", how) as archive:
+        warnings.simplefilter("ignore")  # of names that are there twice, as is meant
         for name, data in members:
             archive.writestr(name, data)
     return file.getvalue()
