@@ -33,6 +33,7 @@ class Limits:
         image_pixels: Pixels of one picture (8192 x 8192).
         volume_voxels: Voxels of one volume (a thin-slice CT has 2**28).
         volume_bytes: Bytes of one volume, decoded.
+        slice_bytes: Bytes of the file of one DICOM slice.
         gzip_ratio: Bytes that one byte of gzip can stand for (deflate ends at 1032).
         gzip_free_bytes: Bytes up to which a compressed volume is read whatever its ratio.
         gzip_large_ratio: The ratio that is believed above them (a CT has 2 to 4).
@@ -63,6 +64,7 @@ class Limits:
     image_pixels: int = 2**26
     volume_voxels: int = 2**30
     volume_bytes: int = 2**32
+    slice_bytes: int = 2**28
     gzip_ratio: int = 1100
     gzip_free_bytes: int = 2**28
     gzip_large_ratio: int = 200

@@ -132,7 +132,9 @@ def _entries(table: Path) -> list[dict[str, str]]:
 def _row(table: Path, line: int, entry: dict[str, str]) -> Row:
     png, case, number, group = ((entry[column] or "").strip() for column in _COLUMNS)
     plain = png.endswith(".png") and Path(png).name == png
-    if not (plain and case and group and number.isdecimal()):
+    if not (
+        plain and case and group and number.isascii() and number.isdecimal() and len(number) <= 9
+    ):
         raise CovbenchError(
             f"Line {line} of {table} does not name a PNG file, a scan, a number and a patient.",
             "Download the table again.",

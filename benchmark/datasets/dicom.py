@@ -23,6 +23,7 @@ from zoo.errors import CovbenchError
 from zoo.limits import limits, raising
 
 _SUFFIXES = (".dcm", ".dicom", ".ima")
+_PLAIN = "Save it uncompressed, for example with dcmconv +te of DCMTK."
 _NIFTI = "Convert it to NIfTI, for example with dcm2niix."
 _USED = (
     "Rows",
@@ -46,6 +47,10 @@ _USED = (
     "PixelRepresentation",
 )
 """The attributes that are read, but for the pixels."""
+
+_ROWS = 512
+_MOST_HU = 1e7
+"""Above it nothing is measured: a slope or an intercept is damaged."""
 
 _PACKAGES = {"JPEG-LS": "pyjpegls", "JPEG": "pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"}
 
@@ -93,6 +98,11 @@ def read_series(folder: Path, series: str | None = None, *, stored: bool = False
         rows, columns = int(first.Rows), int(first.Columns)
     except BROKEN as error:
         raise _damaged(ordered[0].path, error) from error
+    if rows * columns > limits().image_pixels:
+        raise CovbenchError(
+            f"{ordered[0].path} claims {rows:,} x {columns:,} pixels and was not read.",
+            f"Check that it is a CT slice. {raising('image_pixels', rows * columns)}",
+        )
     voxels = rows * columns * len(ordered)
     if voxels > limits().volume_voxels:
         raise CovbenchError(
@@ -161,8 +171,13 @@ def _headers(folder: Path) -> list[Header]:
     found = []
     for path in series_files(folder):
         data = _read(path, pixels=False)
-        if data is not None and "Rows" in data and "Columns" in data:
+        if data is None:
+            continue
+        if "Rows" in data and "Columns" in data:
             found.append(Header(path, data))
+        elif _is_image(data):
+            # Without it the others could look like a whole series.
+            raise _damaged(path, ValueError("it has no Rows and Columns"))
     if not found:
         raise CovbenchError(
             f"{folder} holds no DICOM images.",
@@ -171,18 +186,36 @@ def _headers(folder: Path) -> list[Header]:
     return found
 
 
+def _is_image(data: Any) -> bool:
+    """Whether a file says that it is an image, or says nothing that can be believed."""
+    from pydicom.uid import UID
+
+    kind = text(data.file_meta, "MediaStorageSOPClassUID")
+    name = UID(kind).name
+    return not kind or name == kind or name.endswith("Image Storage")
+
+
 def _read(path: Path, *, pixels: bool) -> Any:
     """A DICOM file; None where it is none and doesn't claim to be."""
     import pydicom
     from pydicom.errors import InvalidDicomError
 
+    _check_size(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            data = pydicom.dcmread(path, stop_before_pixels=not pixels)
+            meta = pydicom.filereader.read_file_meta_info(path)
+            if meta.get("TransferSyntaxUID") == pydicom.uid.DeflatedExplicitVRLittleEndian:
+                # It would be unpacked whole, however much it holds.
+                raise CovbenchError(f"{path} is deflated, which is not read.", _PLAIN)
+            # Of the headers, which are kept until the slices are in order, nothing else stays.
+            wanted = None if pixels else list(_USED)
+            data = pydicom.dcmread(path, stop_before_pixels=not pixels, specific_tags=wanted)
             for key in _USED:  # a value is only converted, and found damaged, when it is asked for
                 data.get(key)
             return data
+    except CovbenchError:
+        raise
     except InvalidDicomError as error:
         if path.suffix.lower() in _SUFFIXES:
             raise _damaged(path, error) from error
@@ -191,6 +224,16 @@ def _read(path: Path, *, pixels: bool) -> Any:
         raise CovbenchError(f"{path} may not be read.", "Give yourself the right to.") from error
     except Exception as error:  # of many kinds, its own among them
         raise _damaged(path, error) from error
+
+
+def _check_size(path: Path) -> None:
+    """Refuse a file that no single slice needs."""
+    size = path.stat().st_size
+    if size > limits().slice_bytes:
+        raise CovbenchError(
+            f"{path} has {size:,} bytes, far more than one slice, and was not read.",
+            f"Name a folder that holds one file per slice. {raising('slice_bytes', size)}",
+        )
 
 
 def _choose(folder: Path, headers: Sequence[Header], wanted: str | None) -> list[Header]:
@@ -265,12 +308,17 @@ def _fill(target: NDArray[Any], header: Header, stored: bool) -> None:
     slope, intercept = (1.0, 0.0) if stored else _rescale(data)
     if not np.isfinite([slope, intercept]).all():
         raise CovbenchError(f"{path} has no usable RescaleSlope or RescaleIntercept.", AGAIN)
-    units = pixels.astype(np.float64) * slope + intercept
-    if not stored:
-        units[_padding(data, pixels)] = AIR_HU
-    if target.dtype == np.int16:
-        units = np.clip(units, np.iinfo(np.int16).min, np.iinfo(np.int16).max)
-    target[...] = units
+    for start in range(0, len(pixels), _ROWS):  # whole, it would take many times the file's size
+        rows = pixels[start : start + _ROWS]
+        with np.errstate(all="ignore"):
+            units = rows.astype(np.float64) * slope + intercept
+        if not stored:
+            units[_padding(data, rows)] = AIR_HU
+        if not np.isfinite(units).all() or np.abs(units).max(initial=0) > _MOST_HU:
+            raise CovbenchError(f"{path} holds values that are no Hounsfield units.", AGAIN)
+        if target.dtype == np.int16:
+            units = np.clip(units, np.iinfo(np.int16).min, np.iinfo(np.int16).max)
+        target[start : start + _ROWS] = units
 
 
 def _decoded(path: Path, data: Any) -> NDArray[Any]:

@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from zoo.errors import CovbenchError
 
 AGAIN = "Export the series again."
-BROKEN = (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, struct.error)
+BROKEN = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    OverflowError,
+    NotImplementedError,
+    struct.error,
+)
 """What pydicom has been seen to raise on damaged files."""
 
 _TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # DICOM's axes point to left and back

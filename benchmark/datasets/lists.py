@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
 
 from zoo.errors import CovbenchError
 from zoo.limits import read_limited
@@ -136,9 +139,11 @@ def _read(path: Path, by_key: dict[Key, str]) -> Key:
     except (OSError, UnicodeDecodeError) as error:
         raise CovbenchError(f"{path} can't be read ({error}).", "Check the file.") from error
     found: list[str] = []
+    longest = max(map(len, by_key), default=0)  # words before them are folders
     for line in filter(str.strip, lines):
         image = line.split()[0]
         key = _key(re.sub(r"\.\w+$", "", image.replace("\\", "/")))
+        key = key[-longest:] if longest else ()
         name = next((by_key[key[i:]] for i in range(len(key)) if key[i:] in by_key), None)
         if not name:
             some = next(iter(by_key.values()), "")
@@ -159,13 +164,25 @@ def _key(name: str) -> Key:
     return tuple(part.lstrip("0") or "0" for part in parts if part != "slice")
 
 
+_KEPT = TypeAdapter(dict[Literal["train", "test"], tuple[tuple[str, ...], ...]])
+
+
 def lists_as_json(folds: FoldList) -> bytes:
     """What a prepared dataset keeps of the lists."""
     return json.dumps({"train": folds.trains, "test": folds.tests}, indent=1).encode()
 
 
 def lists_from_json(text: bytes) -> FoldList:
-    """What `lists_as_json` wrote."""
-    kept = json.loads(text)
-    trains, tests = (tuple(tuple(ids) for ids in kept[side]) for side in ("train", "test"))
+    """What `lists_as_json` wrote.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    try:
+        kept = _KEPT.validate_json(text)
+    except ValidationError as error:
+        raise ValueError("it holds no folds") from error
+    trains, tests = kept["train"], kept["test"]
+    if len(trains) != len(tests) or not trains:
+        raise ValueError("it holds no folds")
     return FoldList(tests, {}, (), trains)

@@ -289,7 +289,7 @@ class PreparedDataset:
         if FOLDS not in self.manifest.files:
             return None
         try:
-            return lists_from_json((self.path / FOLDS).read_bytes())
+            return lists_from_json(read_limited(self.path / FOLDS, "manifest_bytes"))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise damaged(self.path, f"{FOLDS} can't be read") from error
 

@@ -161,8 +161,26 @@ def _members(path: Path) -> list[str]:
                 f"{path}: {entry.filename} claims {entry.file_size:,} bytes and was not read.",
                 f"Check that it is a CT volume. {raising('volume_bytes', entry.file_size)}",
             )
+        _check_packing(path, entry)
         wanted.append(entry.filename)
     return sorted(wanted)
+
+
+def _check_packing(path: Path, entry: zipfile.ZipInfo) -> None:
+    """Refuse a member that unpacks to far more than a scan does, or with what eats memory."""
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise CovbenchError(
+            f"{path}: {entry.filename} is packed in a way that is not read here.",
+            "Unpack the archive yourself, and name the folder.",
+        )
+    packed = max(1, min(entry.compress_size, path.stat().st_size))
+    ratio = -(-entry.file_size // packed)
+    if entry.file_size > limits().gzip_free_bytes and ratio > limits().gzip_large_ratio:
+        raise CovbenchError(
+            f"{path}: {entry.filename} unpacks to {ratio:,} times its size, far more than a scan "
+            "does, and was not read.",
+            f"Check that it is a CT volume. {raising('gzip_large_ratio', ratio)}",
+        )
 
 
 def _suffix(name: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runners.cli import options
-from zoo.errors import CovbenchError, unknown
+from zoo.errors import CovbenchError, one_line, unknown
 
 if TYPE_CHECKING:
     import torch
@@ -67,6 +67,7 @@ def predict(
     ] = None,
     force: Annotated[bool, typer.Option(help="Write over what lies in --out.")] = False,
     as_json: options.Json = False,
+    limit: options.Limit = None,
 ) -> int:
     """Write masks of images, in each image's own geometry; no medical device.
 
@@ -219,7 +220,9 @@ def _progress(console: Console, count: int) -> Iterator[Callable[[int, Path], Te
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        "\n".join(map(one_line, text.split("\n"))), markup=False, highlight=False, soft_wrap=True
+    )
 
 
 def _print(number: int, count: int, target: Target, facts: Facts, state: str) -> None:
@@ -228,9 +231,10 @@ def _print(number: int, count: int, target: Target, facts: Facts, state: str) ->
     low, high = facts.window
     grey = "" if facts.window == (0.0, 255.0) else f" [window {low:g}..{high:g}]"
     already = " (was there already)" if state == "kept" else ""
-    print(
+    line = (
         f"[{number}/{count}] {target.path.name}: {in_words(facts)}{grey} -> {target.mask}{already}"
     )
+    print(one_line(line))
 
 
 def _as_dict(target: Target, facts: Facts, state: str) -> dict[str, Any]:

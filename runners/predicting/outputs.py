@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,11 @@ from reports.figures.overlay import outlined
 from results.files import sha256_file, write_atomically
 from results.spec import canonical_json, sha256
 from runners.predicting.network import Chain
-from zoo.errors import CovbenchError
+from zoo.errors import CovbenchError, one_line
+from zoo.limits import read_limited
+
+_LONGEST = 150
+"""Bytes of a name, so that its endings and the name while it is written are 255 at most."""
 
 Bytes = npt.NDArray[np.uint8]
 Overlays = Literal["some", "all", "none"]
@@ -152,7 +157,11 @@ def targets_of(paths: Sequence[Path], root: Path, out: Path) -> list[Target]:
 
 def _base(path: Path, root: Path, out: Path, name: str) -> Path:
     below = path.parent.relative_to(root) if root in path.parents else Path()
-    return out / below / (name or "series")
+    name = name or "series"
+    if len(os.fsencode(name)) > _LONGEST:  # with its endings it would be no name of a file
+        mark = sha256(os.fsencode(name))[:12]
+        name = f"{os.fsencode(name)[: _LONGEST - 13].decode(errors='ignore')}-{mark}"
+    return out / below / name
 
 
 def begin(target: Target, wish: Wish) -> Facts:
@@ -163,7 +172,7 @@ def begin(target: Target, wish: Wish) -> Facts:
     """
     chain = wish.chain
     return Facts(
-        input=str(target.path),
+        input=one_line(str(target.path)),
         input_sha256=_hash(target.path),
         run=chain.target.run.record.spec.id,
         title=chain.target.run.record.spec.title,
@@ -182,7 +191,7 @@ def finished(target: Target, asked: Facts) -> Facts | None:
         CovbenchError: Other results lie in their place.
     """
     try:
-        found = Facts.model_validate_json(target.facts.read_text(encoding="utf-8"))
+        found = Facts.model_validate_json(read_limited(target.facts, "manifest_bytes"))
         if found.asked == asked.asked:
             whole = (
                 found.mask != ""
@@ -193,8 +202,8 @@ def finished(target: Target, asked: Facts) -> Facts | None:
                 return found
             if not found.mask:  # that call was interrupted, and this one does it again
                 return None
-    except (OSError, ValidationError, ValueError):
-        pass
+    except (OSError, ValidationError, ValueError, CovbenchError):
+        pass  # something else of that name
     if not target.mask.exists():
         return None
     raise CovbenchError(
@@ -215,6 +224,7 @@ def make(target: Target, asked: Facts, chain: Chain, tell: Tell) -> Facts:
     Raises:
         CovbenchError: The image can't be read, or a network's output is not finite.
     """
+    _check_place(target)
     scan = read_scan(target.path, asked.hounsfield, asked.given)
     mask = np.zeros(scan.grey.shape, dtype=np.uint8)
     lungs = np.zeros_like(mask) if chain.lungs else None
@@ -242,6 +252,16 @@ def make(target: Target, asked: Facts, chain: Chain, tell: Tell) -> Facts:
     )
     write_atomically(target.facts, facts.model_dump_json(indent=1))
     return facts
+
+
+def _check_place(target: Target) -> None:
+    """Refuse a folder of pictures that a link leads elsewhere: its old pictures are deleted."""
+    folder = target.base.with_name(target.base.name + "_overlays")
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise CovbenchError(
+            f"{folder} is a link or a file, where pictures of slices would go.",
+            "Choose another --out, or remove it.",
+        )
 
 
 def _draw(

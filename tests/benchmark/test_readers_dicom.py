@@ -15,7 +15,7 @@ import pytest
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGLSLossless
 
-from benchmark.datasets import dicom, limits, nifti
+from benchmark.datasets import dicom, nifti
 from benchmark.datasets.dicom import read_series
 from benchmark.datasets.volume import AIR_HU, check_same_grid
 from tests.dicoms import STUDY, write_series, write_slice
@@ -213,7 +213,7 @@ def test_folders_without_a_series(tmp_path: Path, refused: Refused, monkeypatch:
     (tmp_path / "b.dcm").write_bytes(b"short")
     with refused(tmp_path / "b.dcm", "damaged"):
         read_series(tmp_path)
-    monkeypatch.setattr(limits, "MAX_FILES", 1)
+    monkeypatch.setenv("COVBENCH_LIMITS", "dataset_files=1")
     with refused(tmp_path, "more than 1 files"):
         read_series(tmp_path)
 
@@ -222,7 +222,7 @@ def test_a_claim_of_too_many_voxels_is_refused(
     scan: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ):
     write_series(scan, RAMP)
-    monkeypatch.setattr(limits, "MAX_VOLUME_VOXELS", 100)
+    monkeypatch.setenv("COVBENCH_LIMITS", "volume_voxels=100")
     with refused(scan, "claims 120 voxels"):
         read_series(scan)
 

@@ -25,6 +25,8 @@ TARGETS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "mask": ("pictures", "mask", "a.png", ("benchmark.datasets.readers", "PIL")),
     "nifti": ("volumes", "volume", "a.nii", ("benchmark.datasets.nifti", "nibabel")),
     "nifti-gz": ("volumes", "volume", "a.nii.gz", ("benchmark.datasets.nifti", "nibabel")),
+    "dicom": ("series", "one_file", "a.dcm", ("benchmark.datasets.dicom", "pydicom")),
+    "lists": ("recipes", "one_list", "train0.txt", ("benchmark.datasets.lists",)),
     "record": ("records", "record", "record.json", ("results", "json")),
     "archive": ("records", "imported", "runs.covbench", ("results", "tarfile")),
     "predictions": (

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from tests.hostile import folders, names, pictures, records, settings, volumes, weights
+from tests.hostile import (
+    folders,
+    inputs,
+    names,
+    pictures,
+    recipes,
+    records,
+    series,
+    settings,
+    volumes,
+    weights,
+)
 from tests.hostile.case import Case
 
-MODULES = (pictures, volumes, folders, records, settings, weights, names)
+MODULES = (pictures, volumes, folders, inputs, recipes, series, records, settings, weights, names)
 
 CASES: dict[str, Case] = {
     f"{module.__name__.rpartition('.')[2]}: {case.name}": case

@@ -24,7 +24,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> None:
 def test_hostile_import(
     case: Case, server: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COVBENCH_LIMITS", "plugin_seconds=5")
+    # What ends by itself gets the time that it needs on a busy machine.
+    seconds = 5 if "more than 5 s" in case.says else 120
+    monkeypatch.setenv("COVBENCH_LIMITS", f"plugin_seconds={seconds}")
     if case.name != "a file that deletes itself":
         run_case(case, tmp_path / "room")
         return
