@@ -8,7 +8,8 @@ Segmentation objects (DICOM SEG) and multi-frame objects are not read.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,15 @@ class Series(Volume):
     frame: str
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without pydicom's warnings about values: what matters of them is refused by name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@_quiet()
 def read_series(folder: Path, series: str | None = None, *, stored: bool = False) -> Series:
     """Read the series of a folder and of the folders in it.
 
@@ -202,8 +212,7 @@ def _read(path: Path, *, pixels: bool) -> Any:
 
     _check_size(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             meta = pydicom.filereader.read_file_meta_info(path)
             if meta.get("TransferSyntaxUID") == pydicom.uid.DeflatedExplicitVRLittleEndian:
                 # It would be unpacked whole, however much it holds.
@@ -328,8 +337,7 @@ def _decoded(path: Path, data: Any) -> NDArray[Any]:
     try:
         syntax = data.file_meta.TransferSyntaxUID
         lacking = "JPEG" in syntax.name and syntax.is_compressed and not _can_decode(syntax)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             if not lacking:
                 return np.asarray(data.pixel_array)
     except Exception as error:  # of many kinds, those of the decoders among them

@@ -205,7 +205,7 @@ def same_stems(has: Mapping[str, VolumeFile], other: Mapping[str, VolumeFile], w
         more = f" and {len(alone) - 3} more" if len(alone) > 3 else ""
         names = ", ".join(volume.name for volume in alone[:3])
         raise CovbenchError(
-            f"No {what} for {names}{more}.",
+            f"No {what} for {names}{more} ({alone[0].path}).",
             "Unpack the download again: the files of one scan share their name.",
         )
 
