@@ -165,7 +165,7 @@ def test_a_layout_of_ones_own(store: Store, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("title = ", "is no TOML"),
+        ("title = ", "must be valid TOML"),
         ("title = 'x'", "columns"),
         ("title = 'x'\n[[columns]]\nmetric = 'dise'", "dise is no metric"),
         ("title = 'x'\n[[columns]]\ntitle = 'x'", "one of metric, value and printed"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,6 @@ from torch.nn import functional
 
 from benchmark.bank import ImageBank
 from benchmark.datasets import PreparedDataset, prepare_dataset
-from benchmark.datasets.cases import Case
 from benchmark.metrics import aggregate
 from benchmark.metrics.sources import aggregate_sources
 from benchmark.protocols import Protocol, load_protocol
@@ -228,22 +227,13 @@ def test_predictions_are_read_back(dataset: PreparedDataset) -> None:
 # --- sources -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class FromSource(Case):
-    source: str = ""
-
-
 def test_rows_name_their_source_where_the_dataset_has_several(dataset: PreparedDataset) -> None:
-    alone = score(dataset).rows
+    alone = infection(score(dataset)).rows
     assert "source" not in alone[0] and aggregate_sources(alone, protocol().score) == {}
     dataset.cases = tuple(
-        FromSource(
-            case.id, case.group, case.height, case.width, case.spacing_mm, source=f"from-{k % 2}"
-        )
-        for k, case in enumerate(dataset.cases)
+        replace(case, source=f"from-{k % 2}") for k, case in enumerate(dataset.cases)
     )
-    outcome = score(dataset)
-    text = cases_csv(outcome.rows)
+    text = cases_csv(infection(score(dataset)).rows)
     assert text.startswith("id,group,source,")
     assert check_cases(text.encode()) == 3
     lines = list(csv.DictReader(io.StringIO(text)))

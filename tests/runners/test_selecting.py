@@ -12,6 +12,7 @@ from runners.selecting import choose_rows
 from zoo import registry
 from zoo.errors import CovbenchError
 from zoo.registry import register_model
+from zoo.selection import Row
 
 
 @pytest.fixture
@@ -30,7 +31,8 @@ def test_a_network_that_stands_for_two_rows_runs_once() -> None:
     choice = choose_rows(None, "chsnet-table5")
     rows = [row.label for row in choice.rows]
     assert rows == ["chsnet-bu", "chsnet-bu-rib", "chsnet-bu-rib-hp", "raiunet"]
-    assert choice.apart == ("chsnet",)
+    assert choice.joined == (Row("raiunet"),)
+    assert choice.apart == ()
 
 
 def test_table3_has_its_28_rows() -> None:
@@ -42,12 +44,32 @@ def test_table3_has_its_28_rows() -> None:
     assert sum("imagenet" in label for label in labels) == 17
 
 
-def test_a_cascade_is_not_trained_by_itself() -> None:
-    assert choose_rows(["@chsnet-table3"]).apart == ("chsnet",)
-    assert "chsnet" not in [row.name for row in choose_rows(["all"]).rows]
+def test_a_row_that_is_a_cascade_by_name_is_run_as_one() -> None:
+    for words in (["@chsnet-table3"], ["all"], ["chsnet"]):
+        choice = choose_rows(words)
+        assert choice.joined == (Row("raiunet"),)
+        assert choice.apart == ()
+        assert "chsnet" not in [row.name for row in choice.rows]
+    assert choose_rows(["chsnet"]).rows == ()
+
+
+@pytest.fixture
+def untrained() -> Iterator[str]:
+    """A network that can't be trained as it is."""
+
+    @register_model("joined-by-hand", trainable=False)
+    def joined_by_hand(in_channels: int, num_classes: int) -> nn.Module:
+        return nn.Conv2d(in_channels, num_classes, 1)
+
+    yield "joined-by-hand"
+    registry.forget(__name__)
+
+
+def test_what_is_joined_of_others_is_not_trained_by_itself(untrained: str) -> None:
+    assert choose_rows([untrained, "unet"]).apart == (untrained,)
     with pytest.raises(CovbenchError, match="can't be trained by itself") as caught:
-        choose_rows(["chsnet"])
-    assert "covbench models chsnet" in caught.value.remedy
+        choose_rows([untrained])
+    assert f"covbench models {untrained}" in caught.value.remedy
 
 
 def test_a_row_with_imagenet_weights_is_a_row_of_its_own() -> None:

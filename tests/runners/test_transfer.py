@@ -68,7 +68,7 @@ def direct(record: RunRecord, store: Path, dataset: PreparedDataset) -> tuple[st
     """What the run's weights give on all slices of a dataset, by hand."""
     network = create_model("miniseg", 3, 2)
     load_weights(network, Store(store).folder(record.spec) / WEIGHTS, get_card("miniseg"))
-    outcome = evaluate(
+    found = evaluate(
         network,
         get_card("miniseg"),
         dataset,
@@ -77,6 +77,7 @@ def direct(record: RunRecord, store: Path, dataset: PreparedDataset) -> tuple[st
         InputScale(record.data.mean, record.data.std),
         torch.device("cpu"),
     )
+    (outcome,) = found.targets.values()
     return cases_csv(outcome.rows), outcome.scores
 
 
