@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import (
     BaseModel,
     ConfigDict,
+    PositiveInt,
     SerializerFunctionWrapHandler,
     model_serializer,
 )
@@ -108,7 +109,7 @@ class RunSpec(BaseModel):
     weights: str | None = None
     cascade: Cascade | None = None
     needs: tuple[str, ...] = ()
-    inner: tuple[int, int] | None = None
+    inner: tuple[PositiveInt, PositiveInt] | None = None
     trained: Trained | None = None
     training_revision: int = TRAINING_REVISION
     scoring_revision: int = SCORING_REVISION

@@ -315,13 +315,20 @@ def _lung_run(run: Found) -> Found:
             f"The record of {run.record.spec.title} names no lung network.", "Run it again."
         )
     try:
-        return find_run(run.store, needs[0])
+        found = find_run(run.store, needs[0])
     except CovbenchError as error:
         raise CovbenchError(
             f"{run.record.spec.title} needs the lung run {needs[0][:12]}, which is not below "
             f"{run.store}.",
             "Copy that run's folder into the same store, or train it: the same command trains it.",
         ) from error
+    if found.record.spec.task != "lung":
+        raise CovbenchError(
+            f"{run.record.spec.title} names {found.record.spec.title} as its lung network, which "
+            "outlines no lungs.",
+            "Its record was altered: choose another run, or train it again.",
+        )
+    return found
 
 
 def _cascade(run: Found) -> Cascade:

@@ -187,3 +187,8 @@ def test_the_parts_of_a_fold_have_folders_of_their_own() -> None:
     lung = spec(task="lung", inner=(2, 3))
     assert "fold 1 part 2 of 3" in lung.title
     assert "-fold1-part2of3-seed0-" in lung.folder
+
+
+def test_a_part_counts_from_one() -> None:
+    with pytest.raises(ValueError, match="inner"):
+        spec(inner=(0, 0))

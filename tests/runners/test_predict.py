@@ -16,12 +16,14 @@ import torch
 from PIL import Image
 
 from benchmark.datasets import open_dataset
+from benchmark.datasets.inside import Cascade
 from results.find import find_run
 from results.predictions import read_predictions
 from results.store import Store, load_records
 from runners.cli import run_cli
 from runners.predicting.network import Chain, build_chain, build_predictor
 from tests.trained import SIDE, trained
+from zoo.errors import CovbenchError
 
 LUNG, TISSUE, LESION = -800, 40, 200
 """Hounsfield units; in the lung window their grey is 76, 219 and 246 of 255."""
@@ -248,6 +250,15 @@ def test_a_network_that_sees_what_the_lungs_leave(runs: Path) -> None:
         np.testing.assert_array_equal(other.mask, grey[0] < 148)
         np.testing.assert_array_equal(one.lung, grey[0] < 148)
         np.testing.assert_array_equal(other.lung, grey[0] < 148)
+
+
+def test_an_altered_cascade_whose_lungs_are_none_is_refused(runs: Path) -> None:
+    other = trained(runs, 0.5, seed=11)
+    inside = trained(
+        runs, 0.5, seed=12, task="hierarchical", cascade=Cascade(), needs=(other.spec.id,)
+    )
+    with pytest.raises(CovbenchError, match="as its lung network, which outlines no lungs"):
+        build_chain(find_run(runs, inside.spec.id), torch.device("cpu"))
 
 
 def test_a_series_gives_a_volume_in_patient_coordinates(predict: Predict, tmp_path: Path) -> None:
