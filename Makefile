@@ -37,7 +37,7 @@ chaos: $(INSTALLED)  ## Kill workers and drivers, fill the disk, 5 min on each e
 	rm -f docs/chaos.log
 	COVBENCH_CHAOS_NETWORKS=7 COVBENCH_CHAOS_FOLDS=4 COVBENCH_CHAOS_SEEDS=2 \
 	  COVBENCH_CHAOS_SECONDS=300 COVBENCH_CHAOS_LOG=docs/chaos.log \
-	  $(BIN)/python -m pytest -s tests/runners/chaos
+	  $(BIN)/python -m pytest -s -o timeout=1800 tests/runners/chaos
 
 fuzz: $(INSTALLED)  ## Fuzz every reader for 60 s; findings lie in build/fuzz
 	$(BIN)/python -m tests.fuzz
