@@ -24,9 +24,9 @@ def folder(path: Path, out: Path, **options: Any) -> Any:
 
 def groups_of_bytes(path: Path, out: Path) -> Any:
     """A groups.csv beside two images."""
-    from benchmark.datasets.folder import _read_groups
+    from benchmark.datasets.folder_files import Item, read_groups
 
-    return _read_groups(path, {"a": (path, path), "b": (path, path)})
+    return read_groups(path, {"a": Item(path, path), "b": Item(path, path)})
 
 
 def stacks(path: Path, out: Path) -> Any:
