@@ -134,6 +134,10 @@ def _files() -> Iterator[Case]:
             flip = written(f"a{suffix}", turned)
             yield Case(f"weights{suffix} byte {at} turned", tensors, flip, "either")
             yield Case(f"weights{suffix} byte {at} turned, loaded", loaded, flip, "either")
+    # Found by fuzzing: a zip file that asks for a version that nobody has.
+    newer = bytearray(torch_file)
+    newer[torch_file.index(b"PK\1\2") + 6] = 90
+    yield Case("weights.pt that need zip 9.0", tensors, written("a.pt", bytes(newer)), "either")
     for name, content in (
         ("an endless header", header({}, size=2**63)),
         ("a header of gigabytes", header({}, size=2**31)),
