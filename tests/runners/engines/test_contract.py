@@ -69,7 +69,7 @@ def test_cancelled_runs_stop_and_queued_ones_never_begin(
     make: Make, engines: Place, tmp_path: Path
 ) -> None:
     engine = make(gpu=True)  # two or four at a time
-    toys = [toy(tmp_path, f"run{number}", seconds=100) for number in range(6)]
+    toys = [toy(tmp_path, f"run{number}", seconds=1000) for number in range(6)]
     engine.submit(toys)
     most = 2 if engines.name == "local" else 4
     wait_until(lambda: sum(bool(each.notes) for each in toys) == most, "all GPUs to be taken")
