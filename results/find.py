@@ -1,18 +1,65 @@
-"""One run of a store, by what a user calls it: its id, its folder or its title."""
+"""Runs of a store by what a user calls them: an id, a folder or a title."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from results.files import sha256_file
 from results.record import RunRecord
 from results.store import RECORD, Store
+from results.untrusted import WEIGHTS
 from zoo.errors import CovbenchError, unknown
+from zoo.limits import read_limited
 
-WEIGHTS = "weights.safetensors"
 _SHORTEST = 6
+"""So many digits of an id must be given at least."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A run as users call it.
+
+    Attributes:
+        id: Its id, or the digits of it that are known.
+        title: Its title.
+        folder: Its folder.
+        note: What tells it from another of the same title.
+    """
+
+    id: str
+    title: str
+    folder: Path
+    note: str = ""
+
+
+def meant(word: str, runs: Iterable[Named]) -> list[Named]:
+    """The runs that a word names: by title, by folder, or else by the beginning of the id."""
+    known = list(runs)
+    short = word.lower()
+    is_id = re.fullmatch(rf"[0-9a-f]{{{_SHORTEST},64}}", short) is not None
+    for found in (
+        [run for run in known if run.title == word],
+        [run for run in known if run.folder == Path(word)],
+        [run for run in known if is_id and run.id.startswith(short[: len(run.id)])],
+    ):
+        if found:
+            return found
+    return []
+
+
+def only(word: str, found: Sequence[Named]) -> Named:
+    """The one run among those that a word names.
+
+    Raises:
+        CovbenchError: There are several.
+    """
+    if len(found) > 1:
+        listed = ", ".join(f"{run.id[:12]} ({run.note or run.title})" for run in found[:10])
+        raise CovbenchError(f"{word!r} names {len(found)} runs.", f"Name one by its id: {listed}.")
+    return found[0]
 
 
 @dataclass(frozen=True)
@@ -74,34 +121,28 @@ def find_run(store: Path, word: str) -> Found:
             "Name it: --from FOLDER, as `covbench run` --out.",
         )
     records = {each.spec.id: each for each in Store(store).records() if isinstance(each, RunRecord)}
-    short = word.lower()
-    is_id = re.fullmatch(rf"[0-9a-f]{{{_SHORTEST},64}}", short) is not None
-    found = [
-        each
-        for each in records.values()
-        if (is_id and each.spec.id.startswith(short)) or each.spec.title == word
+    runs = [
+        Named(run, each.spec.title, Store(store).folder(each.spec), each.spec.protocol)
+        for run, each in records.items()
     ]
-    if not found:
-        known = [name for each in records.values() for name in (each.spec.title, each.spec.id[:12])]
-        if not known:
-            raise CovbenchError(
-                f"There are no finished runs below {store}.", "Name their folder: --from FOLDER."
-            )
-        titles = "; ".join(f"{each.spec.id[:12]} {each.spec.title}" for each in records.values())
-        more = " ..." if len(titles) > 600 else ""
-        raise unknown("run", word, known, titles[:600] + more)
-    if len(found) > 1:
-        listed = ", ".join(f"{each.spec.id[:12]} ({each.spec.protocol})" for each in found[:10])
+    if not runs:
         raise CovbenchError(
-            f"{len(found)} runs are called {word!r}.", f"Name one by its id: {listed}."
+            f"There are no finished runs below {store}.", "Name their folder: --from FOLDER."
         )
-    return Found(found[0], Store(store).folder(found[0].spec), store)
+    found = meant(word, runs)
+    if not found:
+        titles = "; ".join(f"{run.id[:12]} {run.title}" for run in runs)
+        more = " ..." if len(titles) > 600 else ""
+        known = [name for run in runs for name in (run.title, run.id[:12])]
+        raise unknown("run", word, known, titles[:600] + more)
+    one = only(word, found)
+    return Found(records[one.id], one.folder, store)
 
 
 def _in(folder: Path) -> Found:
     """The run of a folder."""
     try:
-        record = RunRecord.from_text((folder / RECORD).read_text(encoding="utf-8"))
+        record = RunRecord.from_text(read_limited(folder / RECORD, "record_bytes").decode())
     except (OSError, ValueError, RecursionError) as error:
         raise CovbenchError(
             f"{folder / RECORD} can't be read: {' '.join(str(error).split())[:200]}.",

@@ -11,13 +11,17 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from results.files import write_atomically
+from pydantic import TypeAdapter
+
+from results.files import parse_json, write_atomically
 from results.record import RunRecord
 from results.spec import canonical_json, sha256
 from results.store import RECORD, Damaged, read_record
+from zoo.errors import CovbenchError
+from zoo.limits import read_limited
 
 INDEX = Path(".covbench") / "index.json"
 
@@ -42,6 +46,10 @@ class Known:
     seconds: float
 
 
+Entry = tuple[int, int, str, str, float | None, float]
+"""Size and time of change of a record's file, then the fields of `Known`."""
+
+
 def known_records(root: Path) -> dict[Path, Known | Damaged]:
     """Every record below a store's folder, by the run's folder, in the order of their paths.
 
@@ -50,19 +58,19 @@ def known_records(root: Path) -> dict[Path, Known | Damaged]:
     """
     kept = _load(root)
     found: dict[Path, Known | Damaged] = {}
-    entries: dict[str, list[object]] = {}
+    entries: dict[str, Entry] = {}
     read = 0
     for path, size, changed in sorted(_files(root)):
         name = str(path.relative_to(root))
         entry = kept.get(name)
-        if entry is not None and entry[:2] == [size, changed]:
-            known: Known | Damaged = Known(*entry[2:])  # type: ignore[arg-type]
+        if entry is not None and entry[:2] == (size, changed):
+            known: Known | Damaged = Known(*entry[2:])
             entries[name] = entry
         else:
             read += 1
             known = _read(path)
             if isinstance(known, Known):
-                entries[name] = [size, changed, *asdict(known).values()]
+                entries[name] = (size, changed, known.id, known.title, known.dice, known.seconds)
         found[path.parent] = known
     if read >= _WORTH_KEEPING:
         _save(root, entries)
@@ -92,18 +100,22 @@ def _files(root: Path) -> Iterator[tuple[Path, int, int]]:
                 yield path, stat.st_size, stat.st_mtime_ns
 
 
-def _load(root: Path) -> dict[str, list[object]]:
+_ENTRIES: TypeAdapter[dict[str, Entry]] = TypeAdapter(dict[str, Entry])
+
+
+def _load(root: Path) -> dict[str, Entry]:
+    """The entries; none where the file is missing, damaged, or not what covbench writes."""
     try:
-        index = json.loads((root / INDEX).read_text(encoding="utf-8"))
-        entries = index["records"]
-        if index["sha256"] != sha256(canonical_json(entries)):
+        index = parse_json(read_limited(root / INDEX, "manifest_bytes"))
+        entries = _ENTRIES.validate_python(index["records"])
+        if index["sha256"] != sha256(canonical_json(index["records"])):
             return {}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, CovbenchError):
         return {}
-    return entries if isinstance(entries, dict) else {}
+    return entries
 
 
-def _save(root: Path, entries: dict[str, list[object]]) -> None:
+def _save(root: Path, entries: dict[str, Entry]) -> None:
     index = {"sha256": sha256(canonical_json(entries)), "records": entries}
     with suppress(OSError):  # a store that can't be written is read all the same
         write_atomically(root / INDEX, json.dumps(index))

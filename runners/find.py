@@ -1,84 +1,59 @@
-"""Runs of a store as a user names them: the beginning of an id, a title, a folder."""
+"""Every run of a store as a user names it, begun or not: for logs and for cancelling."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from results.find import Named, meant, only
 from results.record import RunRecord
 from results.store import Store
 from runners.plan import read_plan
-from zoo.errors import CovbenchError, unknown
+from zoo.errors import unknown
 
 
-@dataclass(frozen=True)
-class Found:
-    """A run of a store: its folder and its title."""
-
-    folder: Path
-    title: str
-
-    @property
-    def id(self) -> str:
-        """The first 12 digits of its id, as they stand in its folder's name."""
-        return self.folder.name.rpartition("-")[2]
-
-
-def all_runs(root: Path) -> list[Found]:
-    """Every run that a store was asked for or holds files of."""
+def all_runs(root: Path) -> list[Named]:
+    """Every run that a store was asked for or holds files of; of ids, what their folders say."""
     titles = {root / folder: title for folder, title in read_plan(root).items()}
     for name in (".lock", "record.json"):
         for path in root.rglob(name):
             titles.setdefault(path.parent, "")
-    return [Found(folder, title or _title(folder, root)) for folder, title in titles.items()]
+    return [
+        Named(folder.name.rpartition("-")[2], title or _title(folder, root), folder)
+        for folder, title in titles.items()
+    ]
 
 
-def find_runs(root: Path, words: list[str]) -> list[Found]:
+def find_runs(root: Path, words: list[str]) -> list[Named]:
     """The runs that words name.
 
     Args:
         root: The store.
-        words: Each the beginning of an id (4 digits at least), a folder, a title, or a part of
-            titles.
+        words: Each a title, a folder, six or more digits of an id, or else a part of titles.
 
     Raises:
         CovbenchError: A word names no run.
     """
     runs = all_runs(root)
-    chosen: dict[Path, Found] = {}
+    chosen: dict[Path, Named] = {}
     for word in words:
-        named = _named(word, runs, root)
+        named = (
+            meant(word, runs)
+            or meant(str(root / word), runs)
+            or [run for run in runs if word in run.title]
+        )
         if not named:
             raise unknown("run", word, [run.title for run in runs], f"covbench status --out {root}")
         chosen.update({run.folder: run for run in named})
     return list(chosen.values())
 
 
-def find_run(root: Path, word: str) -> Found:
+def find_run(root: Path, word: str) -> Named:
     """The one run that a word names.
 
     Raises:
         CovbenchError: It names none, or several.
     """
-    found = find_runs(root, [word])
-    if len(found) > 1:
-        raise CovbenchError(
-            f"{word!r} names {len(found)} runs.",
-            "Name one: " + ", ".join(f"{run.id} ({run.title})" for run in found[:4]),
-        )
-    return found[0]
-
-
-def _named(word: str, runs: list[Found], root: Path) -> list[Found]:
-    path = Path(word)
-    for exact in (
-        [run for run in runs if run.title == word],
-        [run for run in runs if run.folder in (root / path, path)],
-        [run for run in runs if len(word) >= 4 and run.id.startswith(word.lower()[:12])],
-    ):
-        if exact:
-            return exact
-    return [run for run in runs if word in run.title]
+    return only(word, find_runs(root, [word]))
 
 
 def _title(folder: Path, root: Path) -> str:

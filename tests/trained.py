@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from benchmark.protocols import load_protocol
 from results.files import sha256_file
-from results.find import WEIGHTS
 from results.record import RunRecord
 from results.store import Store
+from results.untrusted import WEIGHTS
 from runners.weights import save_weights
 from tests.factory import make_record
 from zoo.registry import cards, get_card, register_model

@@ -16,7 +16,7 @@ _POLL_SECONDS = 0.5
 
 
 def logs(
-    run: Annotated[str, typer.Argument(help="The run: beginning of its id, title, or folder.")],
+    run: Annotated[str, typer.Argument(help="The run: its title, folder, or id (six digits do).")],
     out: options.Out = Path("runs"),
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on until the run is over.")

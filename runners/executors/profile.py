@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from benchmark.settings import parse_toml
 from zoo.errors import CovbenchError, unknown
+from zoo.limits import read_limited
 
 
 class SlurmProfile(BaseModel):
@@ -113,19 +114,20 @@ def load_profile(path: Path | None) -> SlurmProfile:
     if path is None:
         return SlurmProfile()
     try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = read_limited(path, "settings_bytes").decode()
     except OSError as error:
         raise CovbenchError(
             f"The profile {path} can't be read: {error.strerror}.", "Check the path of --profile."
         ) from error
-    except ValueError as error:
+    except UnicodeDecodeError as error:
         raise CovbenchError(
-            f"The profile {path} is no TOML: {error}.", 'Lines read: partition = "gpu"'
+            f"The profile {path} is no text: {error}.", "Save it as UTF-8."
         ) from error
+    fields = parse_toml(text, str(path))
     names = list(SlurmProfile.model_fields)
     for name in fields:
         if name not in names:
-            raise unknown("field of a profile", name, names, ", ".join(names))
+            raise unknown(f"field of the profile {path}", name, names, ", ".join(names))
     try:
         return SlurmProfile.model_validate(fields)
     except ValidationError as error:

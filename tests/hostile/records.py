@@ -16,6 +16,7 @@ import numpy as np
 
 from results.cases import CASES as TABLE
 from results.cases import read_cases
+from results.index import INDEX, known_records, summary
 from results.predictions import PREDICTIONS, read_predictions
 from results.record import RunRecord
 from results.shared import opened
@@ -63,6 +64,12 @@ def bytes_of_predictions(path: Path, out: Path) -> Any:
 
 def plan(path: Path, out: Path) -> Any:
     return read_plan(path.parent)
+
+
+def index(path: Path, out: Path) -> Any:
+    """What a store's index says of a record that lies beside it: it is read, whatever that says."""
+    (found,) = known_records(path.parent.parent).values()
+    return found
 
 
 def failures(path: Path, out: Path) -> Any:
@@ -159,6 +166,16 @@ def _records() -> Iterator[Case]:
         ('{"a": "1", "a": "2"}', {}),
     ):
         yield Case(f"plan {text[:20]}", plan, written("plan.json", text), "ok", right=right.__eq__)
+    for name, listed in (
+        ("a list", []),
+        ("an entry that is a number", {"run/record.json": 5}),
+        ("an entry that is too short", {"run/record.json": [1, 2]}),
+        ("an entry of other types", {"run/record.json": ["a", {}, [], None, "x", {}]}),
+    ):
+        text = json.dumps({"sha256": sha256(canonical_json(listed)), "records": listed})
+        yield Case(f"index with {name}", index, indexed(text), "ok", right=_is_the_record)
+    for name, text in (("no JSON", "{"), ("nothing in it", "{}"), ("a nest", nested(50_000))):
+        yield Case(f"index with {name}", index, indexed(text), "ok", right=_is_the_record)
     yield Case("plan that is a pipe", plan, _special("plan.json", os.mkfifo), "ok", right={}.__eq__)
     account = make_failure().model_dump_json()
     for text, count in (
@@ -184,6 +201,23 @@ def _records() -> Iterator[Case]:
         "ok",
         right=[].__eq__,
     )
+
+
+def indexed(text: str) -> Callable[[Path], Path]:
+    """A store of one record with this index."""
+
+    def make(folder: Path) -> Path:
+        path = folder / INDEX
+        for each, content in ((folder / "run" / RECORD, GOOD[0].to_text()), (path, text)):
+            each.parent.mkdir(parents=True, exist_ok=True)
+            each.write_text(content, encoding="utf-8")
+        return path
+
+    return make
+
+
+def _is_the_record(found: Any) -> bool:
+    return bool(found == summary(GOOD[0]))
 
 
 def _special(name: str, make: Callable[[Path], object]) -> Callable[[Path], Path]:

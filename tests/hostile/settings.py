@@ -12,6 +12,7 @@ from benchmark.protocols import load_protocol
 from reports.tables.layout import load_layout
 from results.machines import machine_names, read_profile
 from results.published import read_rows
+from runners.executors.profile import load_profile
 from tests.hostile.case import Case, written
 from tests.hostile.records import _special
 from zoo.errors import one_line
@@ -33,6 +34,10 @@ def profile(path: Path, out: Path) -> Any:
     return read_profile(path)
 
 
+def slurm(path: Path, out: Path) -> Any:
+    return load_profile(path)
+
+
 def printed(path: Path, out: Path) -> Any:
     return read_rows(path)
 
@@ -42,7 +47,12 @@ def overridden(*words: str) -> Callable[[Path, Path], Any]:
 
 
 def _toml() -> Iterator[Case]:
-    for kind, read in (("protocol", protocol), ("recipe", recipe), ("layout", layout)):
+    for kind, read in (
+        ("protocol", protocol),
+        ("recipe", recipe),
+        ("layout", layout),
+        ("slurm profile", slurm),
+    ):
         make = f"{kind}.toml"
         for name, text, *says in (
             ("of lists in lists", "name = " + "[" * 100_000),

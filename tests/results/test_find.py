@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from results.find import WEIGHTS, find_run
+from results.find import find_run
 from results.store import Store
+from results.untrusted import WEIGHTS
 from tests.factory import make_record
 from zoo.errors import CovbenchError
 
@@ -55,7 +56,7 @@ def test_a_title_of_two_runs_is_refused_with_their_ids(tmp_path: Path) -> None:
     store.write(other)
     with pytest.raises(CovbenchError) as caught:
         find_run(store.root, other.spec.title)
-    assert "2 runs are called" in caught.value.problem
+    assert "names 2 runs" in caught.value.problem
     assert other.spec.id[:12] in caught.value.remedy
 
 

@@ -42,7 +42,7 @@ def test_without_a_profile_the_cluster_decides() -> None:
     [
         ("partitoin = 'gpu'", "'partitoin'", "partition"),
         ("cpus = 0", "cpus", "clusters.md"),
-        ("cpus = [", "no TOML", "partition ="),
+        ("cpus = [", "line 1: Invalid value", "valid TOML"),
         ("time = 'an hour'", "minutes", "clusters.md"),
         ("time = 2", "less than signal_seconds", "clusters.md"),
         ("flags = ['rm -rf']", "dash", "clusters.md"),
