@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +21,27 @@ from rich.progress import (
 from results.record import Failure, RunRecord
 from runners.job import Job
 from runners.progress import Progress as RunProgress
+
+
+class Seldom:
+    """Says how far a work is where nobody watches: a line every ten seconds at most.
+
+    Args:
+        say: Prints a line.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._told = time.monotonic()
+
+    def __call__(self, text: Callable[[], str]) -> None:
+        """Say it, unless something was said within the last ten seconds."""
+        if time.monotonic() - self._told >= _SECONDS_BETWEEN_LINES:
+            self._told = time.monotonic()
+            self._say(text())
+
+
+_SECONDS_BETWEEN_LINES = 10.0
 
 
 class Bars:

@@ -27,6 +27,7 @@ from results.provenance import describe_code, describe_environment
 from results.record import Data, RunRecord, Training, now
 from results.spec import Scalar
 from results.store import Store
+from results.untrusted import WEIGHTS
 from runners.cascade import cost_of, lungs_of
 from runners.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from runners.determinism import (
@@ -91,6 +92,8 @@ def _run(
     _refuse_changes(job, dataset, fold, source_hash(card))
     if spec.cascade is not None:
         dataset = InsideLungs(dataset, lungs_of(job, dataset, fold), spec.cascade)
+        share = sum(float(dataset.region(i).mean()) for i in fold.train) / 255 / len(fold.train)
+        _say(f"its lungs cover {share:.1%} of the training slices")
 
     device = torch.device(job.device)
     num_classes = num_classes_of(protocol, len(dataset.classes))
@@ -304,7 +307,7 @@ def _write_files(
         written.append(folder / PREDICTIONS)
         write_atomically(written[-1], lambda file: write_predictions(file, outcome.predictions))
     if keep == "both" and job.weights is None:
-        written.append(folder / "weights.safetensors")
+        written.append(folder / WEIGHTS)
         save_weights(network, written[-1])
     if card.source == "file":  # the user's file may change; what was trained must stay known
         source = source_files(card)[0]

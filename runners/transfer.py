@@ -238,8 +238,8 @@ def _weights(store: Store, record: RunRecord) -> Path:
     expected = record.files.get(WEIGHTS)
     if expected is None:
         raise _LeftOut(
-            "it kept no weights",
-            "Train it again so that it does: covbench run ... --set keep=both --force",
+            "no weights were kept",
+            "Train again so that they are: covbench run ... --set keep=both --force",
         )
     if not path.is_file():
         raise _LeftOut(f"its {WEIGHTS} is gone", "Put the file back, or train it again.")

@@ -6,7 +6,6 @@ Three folders or zip archives with 9 NIfTI volumes each, of the same names: `rp_
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from benchmark.datasets.recipes import (
     LabelMapOption,
     Options,
     Recipe,
-    Slice,
     Source,
     WindowOption,
     lesion_names,
@@ -30,7 +28,6 @@ from benchmark.datasets.scans import (
     find_parts,
     labels_by,
     same_stems,
-    slices,
     source_files,
 )
 from benchmark.window import LUNG_WINDOW
@@ -86,15 +83,8 @@ def _find(source: Path | None, options: Medseg9Options) -> Source:
 
 
 def _decode(scans: list[Scan], options: Medseg9Options) -> Decoded:
-    reader = Reader(options.window)
-
-    def steps() -> Iterator[list[Slice]]:
-        for scan in scans:
-            yield slices(scan, reader.read(scan))
-
     few = f"{len(scans)} of the {SCANS} scans are there."
-    notes = (few,) if len(scans) != SCANS else ()
-    return Decoded(steps(), "all", notes=notes, closing=lambda: [reader.told()])
+    return Reader(options.window).decoded(scans, (few,) if len(scans) != SCANS else ())
 
 
 CARD = DatasetCard(

@@ -7,7 +7,6 @@ of 1 is infection (ground-glass opacity and consolidation). Nobody outlined the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from benchmark.datasets.recipes import (
     Decoded,
     Options,
     Recipe,
-    Slice,
     Source,
     WindowOption,
     source_folder,
@@ -27,7 +25,6 @@ from benchmark.datasets.scans import (
     find_parts,
     labels_by,
     same_stems,
-    slices,
     source_files,
 )
 from zoo.errors import CovbenchError
@@ -60,15 +57,8 @@ def _find(source: Path | None, options: MosmedOptions) -> Source:
 
 
 def _decode(scans: list[Scan], options: MosmedOptions) -> Decoded:
-    reader = Reader(options.window)
-
-    def steps() -> Iterator[list[Slice]]:
-        for scan in scans:
-            yield slices(scan, reader.read(scan))
-
     few = f"{len(scans)} masks are there; MosMedData has {SCANS}."
-    notes = (few,) if len(scans) != SCANS else ()
-    return Decoded(steps(), "all", notes=notes, closing=lambda: [reader.told()])
+    return Reader(options.window).decoded(scans, (few,) if len(scans) != SCANS else ())
 
 
 CARD = DatasetCard(

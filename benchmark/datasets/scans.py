@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from benchmark.datasets import nifti
 from benchmark.datasets.readers import Grey, to_labels
-from benchmark.datasets.recipes import Slice
+from benchmark.datasets.recipes import Decoded, Slice
 from benchmark.datasets.volume import (
     Volume,
     check_same_grid,
@@ -314,6 +314,16 @@ class Reader:
         """The image alone, as 8-bit grey, (N, H, W)."""
         volume = scan.image.read()
         return grey_slices(volume, self._window if in_hounsfield(volume) else None)
+
+    def decoded(self, scans: Sequence[Scan], notes: tuple[str, ...] = ()) -> Decoded:
+        """The slices of scans whose patients are all known, one scan a step.
+
+        Args:
+            scans: In order.
+            notes: What is said beside the grey values.
+        """
+        steps = (slices(scan, self.read(scan)) for scan in scans)
+        return Decoded(steps, "all", notes=notes, closing=lambda: [self.told()])
 
     def told(self) -> str:
         """What to say of the grey values."""

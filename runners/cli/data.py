@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from benchmark.datasets import PreparedDataset
-
-_SECONDS_BETWEEN_LINES = 10.0
 
 app = typer.Typer(help="Prepare, verify and look at datasets.")
 app.command("list")(listing.datasets)
@@ -249,21 +246,17 @@ def _progress(
     """What shows how far a work is: a bar in a terminal, now and then a line elsewhere."""
     from rich.progress import Progress
 
+    from runners.display import Seldom
+
     if console.is_terminal:
         with Progress(console=console, transient=True) as bar:
             task = bar.add_task(f"{doing} {name}", total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total or None)
         return
-    told = time.monotonic()
-
-    def tell(done: int, total: int) -> None:
-        nonlocal told
-        if time.monotonic() - told >= _SECONDS_BETWEEN_LINES:
-            told = time.monotonic()
-            of = f"{done // unit} of {total // unit}{called}"
-            console.print(f"{doing} {name}: {of}", highlight=False)
-
-    yield tell
+    seldom = Seldom(lambda text: console.print(text, highlight=False))
+    yield lambda done, total: seldom(
+        lambda: f"{doing} {name}: {done // unit} of {total // unit}{called}"
+    )
 
 
 def _print_dataset(dataset: PreparedDataset) -> None:

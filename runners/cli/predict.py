@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 Tell = Callable[[int, int], object]
 _OVERLAYS: tuple[Overlays, ...] = ("some", "all", "none")
-_SECONDS_BETWEEN_LINES = 10.0
 
 
 def predict(
@@ -193,6 +192,8 @@ def _progress(console: Console, count: int) -> Iterator[Callable[[int, Path], Te
     """What shows how far it is: bars in a terminal, now and then a line elsewhere."""
     from rich.progress import Progress
 
+    from runners.display import Seldom
+
     if console.is_terminal:
         with Progress(console=console, transient=True) as bar:
             images = bar.add_task("images", total=count)
@@ -205,18 +206,14 @@ def _progress(console: Console, count: int) -> Iterator[Callable[[int, Path], Te
 
             yield begin
         return
-    told = time.monotonic()
-
-    def begin_line(number: int, path: Path) -> Tell:
-        def tell(done: int, total: int) -> None:
-            nonlocal told
-            if time.monotonic() - told >= _SECONDS_BETWEEN_LINES and done < total:
-                told = time.monotonic()
-                _say(console, f"[{number}/{count}] {path.name}: {done} of {total} slices")
-
-        return tell
-
-    yield begin_line
+    seldom = Seldom(partial(_say, console))
+    yield (
+        lambda number, path: (
+            lambda done, total: seldom(
+                lambda: f"[{number}/{count}] {path.name}: {done} of {total} slices"
+            )
+        )
+    )
 
 
 def _say(console: Console, text: str) -> None:

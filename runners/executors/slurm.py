@@ -81,6 +81,10 @@ class _Task:
         return self.state in _QUEUED
 
 
+_NO_CLUSTER = ("Could not establish a configuration", "Unable to contact slurm controller")
+"""What sbatch says where there is no cluster, whatever it is asked for."""
+
+
 class SlurmExecutor:
     """Runs as tasks of job arrays. They go on when this process ends.
 
@@ -236,6 +240,11 @@ class SlurmExecutor:
         if result.returncode != 0:
             shutil.rmtree(folder)
             said = " ".join(result.stderr.split())[:300]
+            if any(words in said for words in _NO_CLUSTER):
+                raise CovbenchError(
+                    f"No Slurm cluster answers here: {said}",
+                    "Give the command on a login node, where `sinfo` lists the nodes.",
+                )
             raise CovbenchError(
                 f"Slurm refused the runs: {said}",
                 "Change what the profile asks for; docs/clusters.md explains it.",

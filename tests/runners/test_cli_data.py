@@ -14,7 +14,6 @@ from rich.console import Console
 
 from benchmark.datasets import open_dataset
 from benchmark.protocols import SplitRule
-from runners.cli import data as command
 from runners.cli import options, run_cli
 
 SMALL = ["--option", "size=16", "--option", "patients=5", "--option", "slices=2"]
@@ -87,7 +86,7 @@ def test_prepare_shows_a_bar_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> N
 def test_long_preparations_tell_how_far_they_are(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "_SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("runners.display._SECONDS_BETWEEN_LINES", 0.0)
     assert run_cli(PREPARE) == 0
     assert capsys.readouterr().err.splitlines()[:5] == [
         f"Preparing phantom: {patient} of 5" for patient in range(1, 6)

@@ -230,7 +230,7 @@ def test_a_run_without_weights_is_refused_in_two_lines(
     store.write(source.model_copy(update={"files": files}))
     assert run_cli(["evaluate", "--from", str(store.root), "--data", "strangers"]) == 1
     first, second = capsys.readouterr().err.splitlines()
-    assert "miniseg · phantom fold 1 seed 0: it kept no weights" in first
+    assert "miniseg · phantom fold 1 seed 0: no weights were kept" in first
     assert "--set keep=both" in second
 
     kept(store.root, trained, seed=1)
