@@ -235,7 +235,7 @@ def test_a_run_without_weights_is_refused_in_two_lines(
 
     kept(store.root, trained, seed=1)
     assert only(plan(store.root, data_root, "strangers")).spec.seed == 1
-    with pytest.raises(CovbenchError, match="kept no weights"):
+    with pytest.raises(CovbenchError, match="no weights were kept"):
         plan(store.root, data_root, "strangers", runs=(source.spec.id,))
 
 
