@@ -97,7 +97,16 @@ def transfers(records: Iterable[RunRecord]) -> tuple[Transfer, ...]:
 def _network(spec: RunSpec) -> str:
     """What tests on several datasets share: the network, and all rules but the data."""
     parts = (spec.model, spec.options, spec.source, spec.task, spec.settings)
-    return sha256(canonical_json([*parts, spec.training_revision, spec.scoring_revision]))
+    revisions = (spec.training_revision, spec.scoring_revision)
+    return sha256(canonical_json([*parts, *revisions, *_cascade(spec)]))
+
+
+def _cascade(spec: RunSpec) -> list[dict[str, object]]:
+    """How lungs reach the network of a cascade; true ones are those of each dataset."""
+    if spec.cascade is None:
+        return []
+    rule = spec.cascade.model_dump(mode="json")
+    return [rule | ({"lung_source": ""} if spec.cascade.lungs == "truth" else {})]
 
 
 def _transfer(records: list[RunRecord]) -> Transfer | None:

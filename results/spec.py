@@ -55,6 +55,7 @@ class Trained(BaseModel):
         data_hash: Hash of that dataset.
         fold: Number of the fold whose training part it was trained on.
         fold_hash: Hash of that fold.
+        lungs: SHA-256 of the weights of its lung network, where it is a cascade.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,6 +65,12 @@ class Trained(BaseModel):
     data_hash: str
     fold: int
     fold_hash: str
+    lungs: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = dump(self)
+        return {name: value for name, value in found.items() if value is not None}
 
 
 class RunSpec(BaseModel):

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from benchmark.bank import ImageBank
 from benchmark.complexity import Cost
 from benchmark.datasets import Fold, PreparedDataset
+from results.find import find_run
 from results.predictions import read_predictions
 from results.record import RunRecord
 from results.store import Store
+from results.untrusted import WEIGHTS
+from runners.evaluate import predict
 from runners.job import Job
+from runners.predicting.network import build_predictor
+from runners.train import InputScale
 from zoo.errors import CovbenchError
 
 Bytes = NDArray[np.uint8]
 
 
 def lungs_of(job: Job, dataset: PreparedDataset, fold: Fold) -> dict[str, Bytes]:
-    """Probability of lung (255 = certain) for every slice of a fold, by its id.
+    """Probability of lung (255 = certain) for every slice of a fold, by its id, at its own size.
 
     Lungs of the test slices come from a network that was trained on the fold's training slices;
-    those of each part of the training slices from one that was trained on the other parts.
+    those of each part of the training slices from one that was trained on the other parts. On
+    another dataset than it was trained on, a cascade brings the first of these networks.
 
     Args:
         job: A hierarchical run; the runs that it needs are recorded.
@@ -30,12 +39,15 @@ def lungs_of(job: Job, dataset: PreparedDataset, fold: Fold) -> dict[str, Bytes]
         fold: Its slices.
 
     Raises:
-        CovbenchError: A needed run is not recorded, or kept no predictions, or lacks a slice.
+        CovbenchError: A needed run is not recorded, or kept no predictions, or lacks a slice; or
+            the weights of the lung network are not those of the plan.
     """
     wanted = (*fold.train, *fold.test)
     cascade = job.spec.cascade
     if cascade is not None and cascade.lungs == "truth":
         return {dataset.cases[i].id: dataset.lung(i) * np.uint8(255) for i in wanted}
+    if job.lungs is not None:
+        return _outlined(job, dataset, wanted)
     found: dict[str, Bytes] = {}
     for record in _needed(job):
         found.update(read_predictions(job.store, record))
@@ -45,14 +57,48 @@ def lungs_of(job: Job, dataset: PreparedDataset, fold: Fold) -> dict[str, Bytes]
             f"The lungs of {len(lacking)} slices were not predicted, such as {lacking[0]}.",
             "Run the lung network of this cascade again: covbench run --force.",
         )
-    return found
+    return {
+        dataset.cases[i].id: _at(found[dataset.cases[i].id], dataset.image(i).shape) for i in wanted
+    }
+
+
+def _outlined(job: Job, dataset: PreparedDataset, wanted: Sequence[int]) -> dict[str, Bytes]:
+    """The lungs of slices by the trained lung network that the job names."""
+    found = find_run(job.store, str(job.lungs))
+    expected = job.spec.trained.lungs if job.spec.trained else None
+    if found.record.files.get(WEIGHTS) != expected:
+        raise CovbenchError(
+            f"The weights of {found.record.spec.title} changed since the test was planned.",
+            "Run the same command again: it plans anew.",
+        )
+    lung = build_predictor(found, torch.device(job.device))
+    size = lung.protocol.input.size
+    bank = ImageBank.of(dataset, size, wanted, device=lung.device)
+    shapes = [(dataset.cases[i].height, dataset.cases[i].width) for i in wanted]
+    scale = InputScale(found.record.data.mean, found.record.data.std)
+    return {
+        dataset.cases[wanted[one.position]].id: one.probability
+        for one in predict(lung.network, lung.card, bank, shapes, lung.protocol, scale)
+    }
+
+
+def _at(probability: Bytes, shape: tuple[int, ...]) -> Bytes:
+    """Lungs at the size of their slice: a protocol may score, and keep, them at another one."""
+    if probability.shape == shape:
+        return probability
+    height, width = shape
+    resized = cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized, dtype=np.uint8)
 
 
 def cost_of(job: Job, second: Cost) -> Cost:
     """What a run's row costs in use: of a cascade with predicted lungs, both of its networks."""
-    if not job.needs:
+    if job.lungs is not None:
+        first = find_run(job.store, str(job.lungs)).record.cost
+    elif job.needs:
+        first = _needed(job)[0].cost
+    else:
         return second
-    first = _needed(job)[0].cost
     unused = None
     if first.params_unused is not None and second.params_unused is not None:
         unused = first.params_unused + second.params_unused

@@ -20,7 +20,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmark.augment import plan_epoch, total_steps
 from benchmark.datasets import open_dataset
 from runners.job import Job
-from runners.run_one import num_classes_of
 from runners.stages import fold_of
 from runners.stopping import training_parts
 from zoo.padding import forward_padded
@@ -72,7 +71,7 @@ def _job_seconds(job: Job, rates: _Rates) -> float:
         job.spec.model,
         tuple(sorted((k, v) for k, v in job.spec.options.items() if k != "weights")),
         protocol.input.channels,
-        num_classes_of(protocol, len(dataset.classes)),
+        protocol.num_classes(len(dataset.classes)),
         protocol.input.size,
     )
     train, held_out = training_parts(dataset, fold, protocol)

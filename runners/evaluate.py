@@ -18,7 +18,7 @@ from benchmark.bank import ImageBank, plain_batch
 from benchmark.datasets import PreparedDataset
 from benchmark.datasets.folds import sources_of
 from benchmark.datasets.inside import InsideLungs
-from benchmark.labels import IGNORE
+from benchmark.labels import IGNORE, targets_of
 from benchmark.metrics import Row, Score, aggregate, score_case
 from benchmark.metrics.aggregate import inside_lung, pooled_counts
 from benchmark.metrics.definitions import INSIDE_LUNG
@@ -159,13 +159,13 @@ def evaluate(
     truths = [dataset.mask(index) if masks is None else masks[index] for index in indices]
     shapes = [(truth.shape[0], truth.shape[1]) for truth in truths]
     several = len(sources_of(dataset.cases, range(len(dataset.cases)))) > 1
-    rows: dict[str, list[Row]] = {target: [] for target in targets_of(dataset)}
+    rows: dict[str, list[Row]] = {target: [] for target in targets_of(dataset.classes)}
     predictions: dict[str, Bytes] = {}
     for guess in predict(model, card, bank, shapes, protocol, scale):
         index, truth = indices[guess.position], truths[guess.position]
         case = dataset.cases[index]
         who = {"id": case.id, "group": case.group, **({"source": case.source} if several else {})}
-        for target, label in targets_of(dataset).items():
+        for target, label in targets_of(dataset.classes).items():
             scores = score_case(
                 _binary(guess.mask, label),
                 _binary(truth, label),
@@ -195,18 +195,6 @@ def evaluate(
 def _of_cascade(rows: Sequence[Row]) -> dict[str, Score]:
     """What is said of a cascade's lungs beside its scores; nothing of other runs."""
     return {INSIDE_LUNG.key: inside_lung(rows)} if INSIDE_LUNG.column in rows[0] else {}
-
-
-ALL = "all lesions"
-"""The first target of several classes: all of them together."""
-
-
-def targets_of(dataset: PreparedDataset) -> dict[str, int | None]:
-    """What is scored, in order: the name of a target, and its label; None is any but 0."""
-    classes = {name: label for label, name in dataset.classes.items() if label}
-    if len(classes) == 1:
-        return dict.fromkeys(classes)
-    return {ALL: None, **classes}
 
 
 def _binary(labels: Bytes, label: int | None) -> Bytes:

@@ -49,6 +49,8 @@ class Job(BaseModel):
         plugins: The user's model files and entry points, as given, to be loaded again.
         weights: A file of weights to score instead of training.
         inherited: What else comes from the training of these weights, where the spec names it.
+        lungs: The folder of the run whose network outlines the lungs, where a cascade is tested on
+            another dataset.
         encoder: The file of the encoder weights that the spec's options name by their contents.
         device: "cpu" or "cuda".
         gpu: Index of the GPU that the worker may see.
@@ -68,6 +70,7 @@ class Job(BaseModel):
     plugins: tuple[str, ...] = ()
     weights: Path | None = None
     inherited: Inherited | None = None
+    lungs: Path | None = None
     encoder: Path | None = None
     device: str = "cpu"
     gpu: int | None = None

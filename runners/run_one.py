@@ -92,11 +92,12 @@ def _run(
     _refuse_changes(job, dataset, fold, source_hash(card))
     if spec.cascade is not None:
         dataset = InsideLungs(dataset, lungs_of(job, dataset, fold), spec.cascade)
-        share = sum(float(dataset.region(i).mean()) for i in fold.train) / 255 / len(fold.train)
-        _say(f"its lungs cover {share:.1%} of the training slices")
+        slices, name = (fold.train, "training") if fold.train else (fold.test, "test")
+        share = sum(float(dataset.region(i).mean()) for i in slices) / 255 / len(slices)
+        _say(f"its lungs cover {share:.1%} of the {name} slices")
 
     device = torch.device(job.device)
-    num_classes = num_classes_of(protocol, len(dataset.classes))
+    num_classes = protocol.num_classes(len(dataset.classes))
     train, held_out = training_parts(dataset, fold, protocol) if fold.train else ((), ())
     bank = ImageBank.of(dataset, protocol.input.size, train, device=device)
     in_channels = protocol.input.channels + bank.extra_channels
@@ -178,11 +179,6 @@ def _fold(dataset: PreparedDataset, job: Job) -> Fold:
 def _say(line: str) -> None:
     """A line in the run's log."""
     print(f"[{now()}] {line}", flush=True)
-
-
-def num_classes_of(protocol: Protocol, labels: int = 2) -> int:
-    """Channels of the output: one sigmoid logit, or a softmax over all labels of the masks."""
-    return 1 if protocol.input.outputs == "sigmoid" else labels
 
 
 def sums_colours(protocol: Protocol, options: Mapping[str, Scalar]) -> bool:

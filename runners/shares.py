@@ -80,7 +80,6 @@ def _step_here(job: Job, gpu: int) -> int:
     import torch
 
     from benchmark.losses import make_loss
-    from runners.run_one import num_classes_of
     from runners.train import autocast, set_precision
     from zoo.padding import forward_padded
     from zoo.plugins import load
@@ -91,7 +90,7 @@ def _step_here(job: Job, gpu: int) -> int:
     device, protocol, card = torch.device("cuda", gpu), job.protocol, get_card(job.spec.model)
     set_precision(protocol)
     channels = protocol.input.channels
-    network = create_model(job.spec.model, channels, num_classes_of(protocol), **job.options)
+    network = create_model(job.spec.model, channels, protocol.num_classes(), **job.options)
     network = network.to(device).train()
     optimiser = torch.optim.Adam(network.parameters())
     zoom = max(protocol.augment.sizes) if protocol.augment.mode == "sizes" else 1.0

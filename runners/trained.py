@@ -43,7 +43,8 @@ class Wanted:
 def trained_runs(source: Path, wanted: Wanted) -> list[RunRecord]:
     """The trained runs of a store that are meant, each once.
 
-    Runs of given weights are none of them.
+    Runs of given weights are none of them, nor are those of a part of a fold, which serve a
+    cascade.
 
     Raises:
         CovbenchError: There is none.
@@ -51,7 +52,7 @@ def trained_runs(source: Path, wanted: Wanted) -> list[RunRecord]:
     trained = {
         record.spec.id: record
         for record in load_records(source)
-        if record.training is not None and record.spec.trained is None
+        if record.training is not None and record.spec.trained is None and record.spec.inner is None
     }
     if not trained:
         raise CovbenchError(

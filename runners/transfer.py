@@ -5,27 +5,31 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from benchmark.datasets import PreparedDataset, open_dataset
 from benchmark.datasets.folds import whole
 from benchmark.protocols import Protocol
-from reports.comparison import Comparison
 from reports.words import listed
-from results.files import sha256_file
 from results.record import RunRecord
 from results.spec import SCORING_REVISION, RunSpec, Trained
-from results.store import Store
+from results.store import Store, load_records
 from results.untrusted import WEIGHTS
 from runners.job import Inherited, Job
 from runners.plan import Plan, Resources
+from runners.testable import (
+    LeftOut,
+    cascade_on,
+    check_masks,
+    check_source,
+    check_truth,
+    lungs_of,
+    protocol_of,
+    weights_of,
+)
 from runners.trained import Wanted, trained_runs
 from zoo.errors import CovbenchError
-from zoo.registry import get_card
-from zoo.source import source_hash
-
-TASKS = ("infection", "lung")
-"""What can be tested on another dataset."""
 
 _SHOWN = 3
 
@@ -38,31 +42,29 @@ class Transfers:
     notes: tuple[str, ...]
 
 
-class _LeftOut(Exception):
-    """A run can't be tested on a dataset: a reason that goes for others too, and a remedy."""
-
-    def __init__(self, reason: str, remedy: str, *, harmless: bool = False) -> None:
-        self.reason = reason
-        self.remedy = remedy
-        self.harmless = harmless
-
-
 @dataclass
 class _Here:
-    """The prepared datasets of this machine, each opened once.
+    """The store of the trained runs, and the prepared datasets of this machine.
 
     Attributes:
-        data: Their folder.
+        store: The store.
+        data: The folder of the datasets.
         opened: Those that were asked for, by name and task.
         groups: Groups in the training parts of folds, by the fold's hash.
     """
 
+    store: Store
     data: Path
     opened: dict[tuple[str, str], PreparedDataset] = field(default_factory=dict)
     groups: dict[str, frozenset[str] | None] = field(default_factory=dict)
 
+    @cached_property
+    def runs(self) -> dict[str, RunRecord]:
+        """All records of the store by id, also those that are not tested themselves."""
+        return {record.spec.id: record for record in load_records(self.store.root)}
+
     def dataset(self, name: str, task: str = "infection") -> PreparedDataset:
-        """A dataset with the truth of a task."""
+        """A dataset with the truth of a task, opened once."""
         if (name, task) not in self.opened:
             self.opened[name, task] = open_dataset(name, self.data, task=task)
         return self.opened[name, task]
@@ -108,16 +110,15 @@ def plan_transfers(
             not prepared.
     """
     records = trained_runs(source, wanted)
-    here = _Here(resources.data)
+    here = _Here(Store(source), resources.data)
     jobs: dict[str, Job] = {}
     left_out: dict[_Reason, list[RunRecord]] = {}
-    store = Store(source)
     for name in datasets:
         here.dataset(name)  # a name that nobody knows is said before all else
         for record in records:
             try:
-                job = _job(store, record, name, resources, here)
-            except _LeftOut as why:
+                job = _job(record, name, resources, here)
+            except LeftOut as why:
                 if wanted.runs and not why.harmless:
                     raise CovbenchError(f"{record.spec.title}: {why.reason}.", why.remedy) from None
                 left_out.setdefault((why.reason, why.remedy), []).append(record)
@@ -133,17 +134,20 @@ def plan_transfers(
 _Reason = tuple[str, str]
 
 
-def _job(store: Store, record: RunRecord, name: str, resources: Resources, here: _Here) -> Job:
+def _job(record: RunRecord, name: str, resources: Resources, here: _Here) -> Job:
     """The test of a trained run on a dataset.
 
     Raises:
-        _LeftOut: There is none.
+        LeftOut: There is none.
     """
-    spec = record.spec
-    dataset = _dataset(spec, name, here)
-    protocol = _protocol(spec)
-    _check_source(store, spec)
-    weights = _weights(store, record)
+    spec, store = record.spec, here.store
+    check_masks(spec, here.dataset(name))
+    dataset = here.dataset(name, spec.task)
+    check_truth(record, dataset)
+    protocol = protocol_of(spec)
+    check_source(store, spec)
+    weights = weights_of(store, record)
+    lungs = lungs_of(store, spec, here.runs if spec.needs else {})
     fold = whole(dataset.cases, dataset.manifest.groups_known)
     trained = here.trained_groups(spec, protocol)
     shared = sorted((trained or frozenset()) & {case.group for case in dataset.cases})
@@ -162,7 +166,10 @@ def _job(store: Store, record: RunRecord, name: str, resources: Resources, here:
                     data_hash=spec.data_hash,
                     fold=spec.fold,
                     fold_hash=spec.fold_hash,
+                    lungs=lungs.files[WEIGHTS] if lungs else None,
                 ),
+                "cascade": cascade_on(spec, dataset),
+                "needs": (),
                 "scoring_revision": SCORING_REVISION,
             }
         ),
@@ -178,76 +185,10 @@ def _job(store: Store, record: RunRecord, name: str, resources: Resources, here:
             groups_disjoint=known and not shared,
             shared_groups=tuple(shared),
         ),
+        lungs=store.folder(lungs.spec).resolve() if lungs else None,
         device=resources.device,
         threads=resources.threads,
     )
-
-
-def _dataset(spec: RunSpec, name: str, here: _Here) -> PreparedDataset:
-    if spec.task not in TASKS:
-        raise _LeftOut(
-            f"the task {spec.task} can't be tested on another dataset yet",
-            f"Choose runs of these tasks: {', '.join(TASKS)}.",
-        )
-    dataset = here.dataset(name)
-    if spec.task not in dataset.manifest.tasks:
-        raise _LeftOut(
-            f"{name} has masks for {', '.join(dataset.manifest.tasks)}, not for {spec.task}",
-            "Choose another dataset with --data, or prepare it with such masks.",
-        )
-    dataset = here.dataset(name, spec.task)
-    if dataset.data_hash == spec.data_hash:
-        raise _LeftOut(
-            f"trained on {name} itself",
-            "Give another dataset with --data.",
-            harmless=True,
-        )
-    return dataset
-
-
-def _protocol(spec: RunSpec) -> Protocol:
-    protocol = Comparison(spec, ()).protocol
-    if protocol is None or protocol.canonical() != spec.settings:
-        raise _LeftOut(
-            "its protocol is that of another version of covbench",
-            "Use the version that its record names.",
-        )
-    return protocol
-
-
-def _check_source(store: Store, spec: RunSpec) -> None:
-    """A network is what its code says: the weights alone are not it."""
-    try:
-        source = source_hash(get_card(spec.model))
-    except CovbenchError as error:
-        kept = next(store.folder(spec).glob("*.py"), None)
-        raise _LeftOut(
-            f"there is no network {spec.model} here",
-            f"Name the file that it is in: --models {kept}" if kept else error.remedy,
-        ) from None
-    if source != spec.source:
-        raise _LeftOut(
-            "the network's source changed since it was trained",
-            "Use the version of covbench or of the file that it was trained with, or train again.",
-        )
-
-
-def _weights(store: Store, record: RunRecord) -> Path:
-    """The weights that a run kept, checked."""
-    path = store.folder(record.spec) / WEIGHTS
-    expected = record.files.get(WEIGHTS)
-    if expected is None:
-        raise _LeftOut(
-            "no weights were kept",
-            "Train again so that they are: covbench run ... --set keep=both --force",
-        )
-    if not path.is_file():
-        raise _LeftOut(f"its {WEIGHTS} is gone", "Put the file back, or train it again.")
-    if sha256_file(path) != expected:
-        raise _LeftOut(
-            f"its {WEIGHTS} is not the one of its record", "Put the file back, or train it again."
-        )
-    return path
 
 
 def _plan(jobs: dict[str, Job], store: Store) -> Plan:

@@ -72,6 +72,14 @@ class Protocol(Section):
             )
         return self
 
+    def num_classes(self, labels: int = 2) -> int:
+        """Channels of a network's output: one sigmoid logit, or a softmax over all labels.
+
+        Args:
+            labels: Labels of the masks, the background included.
+        """
+        return 1 if self.input.outputs == "sigmoid" else labels
+
     def canonical(self) -> dict[str, Any]:
         """Everything that changes a number, defaults filled in, as plain JSON values.
 

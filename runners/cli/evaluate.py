@@ -127,7 +127,6 @@ def _score_weights(
     from benchmark.protocols import load_protocol
     from runners.machine import slots_and_threads
     from runners.plan import Resources, make_plan
-    from runners.run_one import num_classes_of
     from runners.selecting import choose_rows
     from runners.weights import check_preprocessing, load_weights, read_weights
     from zoo.registry import create_model, get_card
@@ -137,7 +136,7 @@ def _score_weights(
     tensors = read_weights(weights)
     for row in chosen.rows:
         check_preprocessing(row.name, tensors, weights, settings)
-        channels, classes = settings.input.channels, num_classes_of(settings)
+        channels, classes = settings.input.channels, settings.num_classes()
         network = create_model(row.name, channels, classes, **dict(row.options))
         load_weights(network, weights, get_card(row.name))
     del tensors

@@ -20,7 +20,6 @@ from benchmark.window import Window
 from results.find import Found, find_run
 from results.spec import RunSpec, canonical_json
 from runners.evaluate import predict
-from runners.run_one import num_classes_of
 from runners.train import InputScale, set_precision
 from runners.weights import load_weights
 from zoo.cards import Card
@@ -254,7 +253,7 @@ def build_predictor(run: Found, device: torch.device) -> Predictor:
     channels = len(run.record.data.mean)
     if spec.cascade is not None and spec.cascade.mask == "channel":
         channels += 1
-    network = create_model(spec.model, channels, num_classes_of(protocol), **options)
+    network = create_model(spec.model, channels, protocol.num_classes(), **options)
     load_weights(network, weights, card)
     return Predictor(
         run=run,

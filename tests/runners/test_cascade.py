@@ -101,7 +101,14 @@ def test_a_cascade_fails_with_the_name_of_the_run_that_it_needs(
 
 
 @pytest.mark.usefixtures("data_root")
-@pytest.mark.parametrize("options", [["--lungs", "truth"], ["--lung-mask", "soft"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--lungs", "truth"],
+        ["--lung-mask", "soft"],
+        ["--set", "score.size=48"],  # lungs are kept at that size, and the images have another
+    ],
+)
 def test_other_cascades(pair: Path, tmp_path: Path, options: list[str]) -> None:
     out = tmp_path / "runs"
     asked = ["--models", f"{pair},!*01", "--task", "hierarchical", *options, "--inner-folds", "2"]

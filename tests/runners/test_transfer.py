@@ -215,7 +215,7 @@ def test_what_cannot_be_tested_is_left_out_with_its_reason(
         "seed 1: its weights.safetensors is gone",
         "seed 2: its weights.safetensors is not the one of its record",
         "no network nobodys-net here",
-        "seed 5: the task hierarchical can't be tested on another dataset yet",
+        "seed 5: its lung run is not in the store",
     ):
         assert reason in said
 
