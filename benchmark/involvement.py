@@ -5,18 +5,25 @@ Slices are displayed as those of every dataset, so the patient's right lung lies
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from benchmark.labels import ALL
 
 Bytes = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
 
 _TISSUE = 128
 """Grey from which a pixel counts as soft tissue in a lung window (-497 HU in -1250..250)."""
+
+_LABELS = 256
+
+_REGIONS = {"right": slice(0, 1), "left": slice(1, 2), "both": slice(0, 2)}
 
 _JOINED = 0.2
 """Share of a connected area on either side of the midline from which it is both lungs at once."""
@@ -33,6 +40,7 @@ class Part:
         infected_voxels: Those of them that are infected; None where only lungs were looked for.
         lung_ml: The region in millilitres, None where voxels have no known size.
         infected_ml: What is infected of it, likewise.
+        lesion: The kind of lesion that is counted; empty where there is one kind.
     """
 
     region: Literal["right", "left", "both", "everywhere"]
@@ -40,6 +48,7 @@ class Part:
     infected_voxels: int | None
     lung_ml: float | None
     infected_ml: float | None
+    lesion: str = ""
 
     @property
     def percent(self) -> float | None:
@@ -50,7 +59,11 @@ class Part:
 
 
 def involvement(
-    grey: Bytes, infected: Bytes | None, lungs: Bytes | None, voxel_ml: float | None = None
+    grey: Bytes,
+    infected: Bytes | None,
+    lungs: Bytes | None,
+    voxel_ml: float | None = None,
+    classes: Mapping[int, str] = MappingProxyType({}),
 ) -> tuple[Part, ...]:
     """Count what is infected, by lung where the lungs are known.
 
@@ -59,26 +72,37 @@ def involvement(
         infected: The lesions, (N, H, W), other than 0 inside; None where only lungs are known.
         lungs: The lungs likewise; None where they aren't known.
         voxel_ml: Volume of a voxel in millilitres.
+        classes: Label to name, where the lesions are of several kinds.
 
     Returns:
         Right, left and both lungs where they are known; then the whole mask where there is one.
+        Of several kinds of lesion first all together, then each.
     """
-    parts: list[Part] = []
+    sizes = np.zeros(2, dtype=np.int64)
+    labels = np.zeros((2, _LABELS), dtype=np.int64)  # of each side: how often each label
     if lungs is not None:
         middle = body_midline(grey, lungs)
-        sizes, hits = np.zeros(2, dtype=np.int64), np.zeros(2, dtype=np.int64)
         for place, lung in enumerate(lungs):
             for side, area in enumerate(right_and_left(lung, middle)):
                 sizes[side] += np.count_nonzero(area)
                 if infected is not None:
-                    hits[side] += np.count_nonzero(area & (infected[place] > 0))
-        found = [] if infected is None else [int(hits[0]), int(hits[1]), int(hits.sum())]
-        counts = [int(sizes[0]), int(sizes[1]), int(sizes.sum())]
-        for number, region in enumerate(("right", "left", "both")):
-            hit = found[number] if found else None
-            parts.append(_part(region, counts[number], hit, voxel_ml))
-    if infected is not None:
-        parts.append(_part("everywhere", None, int(np.count_nonzero(infected)), voxel_ml))
+                    labels[side] += np.bincount(infected[place][area], minlength=_LABELS)
+    whole = np.zeros(_LABELS, dtype=np.int64)
+    for mask in () if infected is None else infected:
+        whole += np.bincount(mask.ravel(), minlength=_LABELS)
+
+    kinds = {ALL if classes else "": slice(1, None)}
+    kinds |= {name: slice(label, label + 1) for label, name in classes.items()}
+    parts: list[Part] = []
+    for lesion, chosen in kinds.items():
+        if lungs is not None:
+            hits = labels[:, chosen].sum(axis=1)
+            for region, sides in _REGIONS.items():
+                hit = None if infected is None else int(hits[sides].sum())
+                parts.append(_part(region, int(sizes[sides].sum()), hit, voxel_ml, lesion))
+        if infected is not None:
+            hit = int(whole[chosen].sum())
+            parts.append(_part("everywhere", None, hit, voxel_ml, lesion))
     return tuple(parts)
 
 
@@ -146,7 +170,11 @@ def _where(grey: Bytes, lungs: Bytes) -> Iterator[Bytes]:
 
 
 def _part(
-    region: str, lung_voxels: int | None, infected_voxels: int | None, voxel_ml: float | None
+    region: str,
+    lung_voxels: int | None,
+    infected_voxels: int | None,
+    voxel_ml: float | None,
+    lesion: str,
 ) -> Part:
     def in_ml(voxels: int | None) -> float | None:
         return None if voxels is None or voxel_ml is None else voxels * voxel_ml
@@ -157,4 +185,5 @@ def _part(
         infected_voxels=infected_voxels,
         lung_ml=in_ml(lung_voxels),
         infected_ml=in_ml(infected_voxels),
+        lesion=lesion,
     )

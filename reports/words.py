@@ -24,3 +24,10 @@ def listed(names: Sequence[str]) -> str:
 def plural(word: str, values: Sequence[object]) -> str:
     """A word for so many things: `fold`, `folds`."""
     return word if len(values) == 1 else f"{word}s"
+
+
+def no_formula(value: object) -> object:
+    """A text that a spreadsheet doesn't compute: an apostrophe stands before what it might."""
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
+    return value

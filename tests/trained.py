@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,10 @@ SIDE = 32
 
 
 class Above(nn.Module):
-    """Foreground where `sign` times (grey - threshold) is positive, grey in 0..1."""
+    """Foreground where `sign` times (grey - threshold) is positive, grey in 0..1.
+
+    Of two classes of foreground, it is the second from 0.05 above the threshold.
+    """
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
         super().__init__()
@@ -34,7 +38,10 @@ class Above(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         logit = 60 * self.sign * (x[:, :1] - self.threshold)
-        return logit if self.classes == 1 else torch.cat([torch.zeros_like(logit), logit], 1)
+        if self.classes == 1:
+            return logit
+        planes = [torch.zeros_like(logit), logit, 2 * logit - 3]
+        return torch.cat(planes[: self.classes], 1)
 
 
 @functools.cache
@@ -49,6 +56,7 @@ def trained(
     *changes: str,
     below: bool = False,
     keep: bool = True,
+    targets: Sequence[str] = ("infection",),
     **spec: Any,
 ) -> RunRecord:
     """Write a finished run of such a network into a store.
@@ -59,14 +67,17 @@ def trained(
         changes: Of the protocol.
         below: Whether it finds what is darker.
         keep: Whether the run kept its weights.
+        targets: What was scored: one thing, or all lesions and each class.
         spec: Changes of the spec.
     """
     _register()
     protocol = load_protocol("smoke", [f"size={SIDE}", "normalise=unit", *changes])
     fields = {"settings": protocol.canonical(), "source": source_hash(get_card(NAME)), **spec}
     record = make_record(NAME, data={"mean": (0.0,) * 3, "std": (1.0,) * 3}, **fields)
+    scores = next(iter(record.scores.values()))
+    record = record.model_copy(update={"scores": dict.fromkeys(targets, scores)})
     if keep:
-        network = Above(3, 1 if protocol.input.outputs == "sigmoid" else 2)
+        network = Above(3, protocol.num_classes(max(2, len(record.scores))))
         network.threshold.fill_(threshold)
         network.sign.fill_(-1.0 if below else 1.0)
         path = Store(root).folder(record.spec) / WEIGHTS

@@ -154,20 +154,22 @@ def read_scan(path: Path, hounsfield: Window = LUNG_WINDOW, given: Window | None
     )
 
 
-def mask_writer(scan: Scan, mask: Grey) -> Callable[[BinaryIO], object]:
+def mask_writer(scan: Scan, mask: Grey, *, several: bool = False) -> Callable[[BinaryIO], object]:
     """What writes a mask into an open file, in the geometry of its scan.
 
     Args:
         scan: The scan.
-        mask: (N, H, W), 0 or 1, as the scan's slices are displayed.
+        mask: (N, H, W), as the scan's slices are displayed: 0 or 1, or labels of several classes.
+        several: Whether there are several classes.
 
     Returns:
-        A function of an open binary file. A picture's mask is 0 and 255 in a picture of the same
-        size. A volume's is 0 and 1 as uint8 with the shape, voxel order, directions and units of
-        the volume's own header; that of a series is a new NIfTI volume in patient coordinates.
+        A function of an open binary file. A picture's mask is 0 and 255, or the labels as they
+        are, in a picture of the same size. A volume's is the labels as uint8 with the shape, voxel
+        order, directions and units of the volume's own header; that of a series is a new NIfTI
+        volume in patient coordinates.
     """
     if scan.kind == "picture":
-        picture = Image.fromarray(mask[0] * np.uint8(255))
+        picture = Image.fromarray(mask[0] if several else mask[0] * np.uint8(255))
         if mask_suffix(scan.path) == ".tif":
             return lambda file: picture.save(file, "TIFF", compression="tiff_lzw")
         return lambda file: picture.save(file, "PNG")

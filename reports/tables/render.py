@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from reports.tables.shown import lines, one_line
 from reports.tables.table import Cell, Mark, Table
+from reports.words import no_formula
 
 if TYPE_CHECKING:
     import rich.table
@@ -97,15 +98,8 @@ def csv_text(tables: Sequence[Table]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=names, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _no_formula(each) for name, each in line.items()} for line in flat)
+    writer.writerows({name: no_formula(each) for name, each in line.items()} for line in flat)
     return text.getvalue()
-
-
-def _no_formula(value: Scalar) -> Scalar:
-    """A text that a spreadsheet doesn't compute: an apostrophe stands before what it might."""
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{value}"
-    return value
 
 
 def _flat(table: Table) -> list[dict[str, Scalar]]:

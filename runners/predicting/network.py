@@ -18,6 +18,7 @@ from benchmark.datasets.prepared import PreparedDataset, data_root, stretch
 from benchmark.protocols import Protocol
 from benchmark.window import Window
 from results.find import Found, find_run
+from results.record import RunRecord
 from results.spec import RunSpec, canonical_json
 from runners.evaluate import predict
 from runners.train import InputScale, set_precision
@@ -30,8 +31,6 @@ from zoo.source import source_hash
 
 Bytes = npt.NDArray[np.uint8]
 
-_TASKS = ("infection", "lung", "hierarchical")
-
 
 @dataclass(frozen=True)
 class Slice:
@@ -39,7 +38,7 @@ class Slice:
 
     Attributes:
         probability: Probability of the run's target, (H, W), 255 = certain.
-        mask: The decision, (H, W), 0 or 1.
+        mask: The decision, (H, W): the class, 0 the background.
         lung: The lungs, (H, W), 0 or 1; None where no network looked for them.
     """
 
@@ -71,6 +70,11 @@ class Predictor:
     def task(self) -> str:
         """What it segments."""
         return self.run.record.spec.task
+
+    @property
+    def classes(self) -> dict[int, str]:
+        """Label to name of what it tells apart; empty where that is one thing."""
+        return _classes(self.run.record)
 
     @property
     def window(self) -> Window:
@@ -213,18 +217,13 @@ def build_chain(
     for plugin in plugins:
         load(plugin)
     task = run.record.spec.task
-    if task not in _TASKS:
-        raise CovbenchError(
-            f"{run.record.spec.title} is a run of the task {task}, which can't be predicted yet.",
-            f"Choose a run of the task {', '.join(_TASKS)}.",
-        )
     if lung_run is not None and lung_run.record.spec.task != "lung":
         raise CovbenchError(
             f"{lung_run.record.spec.title} outlines no lungs: it was trained on the task "
             f"{lung_run.record.spec.task}.",
             "Give --lung-run a run of covbench run --task lung.",
         )
-    if lung_run is not None and task != "infection":
+    if lung_run is not None and task in ("lung", "hierarchical"):
         raise CovbenchError(
             f"{run.record.spec.title} brings its own lungs.", "Leave --lung-run out."
         )
@@ -253,7 +252,8 @@ def build_predictor(run: Found, device: torch.device) -> Predictor:
     channels = len(run.record.data.mean)
     if spec.cascade is not None and spec.cascade.mask == "channel":
         channels += 1
-    network = create_model(spec.model, channels, protocol.num_classes(), **options)
+    classes = protocol.num_classes(max(2, 1 + len(_classes(run.record))))
+    network = create_model(spec.model, channels, classes, **options)
     load_weights(network, weights, card)
     return Predictor(
         run=run,
@@ -263,6 +263,12 @@ def build_predictor(run: Found, device: torch.device) -> Predictor:
         device=device,
         changed=source_hash(card) != spec.source,
     )
+
+
+def _classes(record: RunRecord) -> dict[int, str]:
+    """Label to name of a run's classes; empty where it has one. Its scores name them in order."""
+    names = list(record.scores)[1:]  # the first is all of them
+    return dict(enumerate(names, start=1))
 
 
 def _protocol(spec: RunSpec) -> Protocol:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from benchmark.datasets.inputs import (
 )
 from benchmark.involvement import Part, involvement
 from benchmark.window import Window
-from reports.figures.drawing import BLUE, VERMILION
+from reports.figures.drawing import BLUE, PALETTE
 from reports.figures.overlay import outlined
 from results.files import sha256_file, write_atomically
 from results.spec import canonical_json, sha256
@@ -57,6 +57,7 @@ class Facts(BaseModel):
         parts: The involvement.
         mask: SHA-256 of the mask's file; empty until everything is written.
         lung_mask: SHA-256 of the lungs' file, where they were looked for beside the target.
+        classes: Label to name of what the mask holds; empty where it is one thing.
         note: What this is not.
     """
 
@@ -77,6 +78,7 @@ class Facts(BaseModel):
     parts: tuple[Part, ...] = ()
     mask: str = ""
     lung_mask: str | None = None
+    classes: dict[int, str] = {}
     note: str = "Made by research software, no medical device: not for diagnosis or treatment."
 
     @property
@@ -181,6 +183,7 @@ def begin(target: Target, wish: Wish) -> Facts:
         hounsfield=wish.hounsfield,
         given=wish.given,
         overlays=wish.overlays,
+        classes=chain.target.classes,
     )
 
 
@@ -235,17 +238,17 @@ def make(target: Target, asked: Facts, chain: Chain, tell: Tell) -> Facts:
         tell(place + 1, len(mask))
     # Until the end, the facts say what is being written and vouch for nothing.
     write_atomically(target.facts, asked.model_dump_json(indent=1))
-    write_atomically(target.mask, mask_writer(scan, mask))
+    write_atomically(target.mask, mask_writer(scan, mask, several=bool(asked.classes)))
     if lungs is not None:
         write_atomically(target.lung_mask, mask_writer(scan, lungs))
-    _draw(target, scan, mask, lungs, asked.overlays, BLUE if chain.only_lungs else VERMILION)
+    _draw(target, scan, mask, lungs, asked.overlays, _colours(chain, asked.classes))
     infected, within = (None, mask) if chain.only_lungs else (mask, lungs)
     facts = asked.model_copy(
         update={
             "window": scan.window,
             "slices": len(mask),
             "voxel_ml": scan.voxel_ml,
-            "parts": involvement(scan.grey, infected, within, scan.voxel_ml),
+            "parts": involvement(scan.grey, infected, within, scan.voxel_ml, asked.classes),
             "mask": sha256_file(target.mask),
             "lung_mask": sha256_file(target.lung_mask) if lungs is not None else None,
         }
@@ -264,9 +267,23 @@ def _check_place(target: Target) -> None:
         )
 
 
+def _colours(chain: Chain, classes: Mapping[int, str]) -> dict[int, str]:
+    """The colour of each label of the mask; that of the lungs is theirs alone."""
+    if chain.only_lungs:
+        return {1: BLUE}
+    others = [each for each in PALETTE if each != BLUE]
+    return {label: others[(label - 1) % len(others)] for label in classes or (1,)}
+
+
 def _draw(
-    target: Target, scan: Scan, mask: Bytes, lungs: Bytes | None, overlays: Overlays, colour: str
+    target: Target,
+    scan: Scan,
+    mask: Bytes,
+    lungs: Bytes | None,
+    overlays: Overlays,
+    colours: Mapping[int, str],
 ) -> None:
+    """Draw slices with the lungs, and what has each label in its colour."""
     import cv2
 
     one = target.overlay(0, scan)
@@ -276,7 +293,7 @@ def _draw(
     for place in places:
         if overlays == "some" and scan.kind != "picture" and not mask[place].any():
             continue
-        regions = [(mask[place], colour)]
+        regions = [((mask[place] == label).astype(np.uint8), colours[label]) for label in colours]
         if lungs is not None:
             regions.insert(0, (lungs[place], BLUE))
         picture = outlined(scan.grey[place], regions)

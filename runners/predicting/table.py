@@ -11,6 +11,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from benchmark.involvement import Part
+from benchmark.labels import ALL
+from reports.words import no_formula
 from results.files import write_atomically
 from runners.predicting.outputs import Facts
 
@@ -18,6 +20,7 @@ TABLE = "involvement.csv"
 COLUMNS = (
     "input",
     "region",
+    "lesion",
     "percent",
     "lung_voxels",
     "infected_voxels",
@@ -38,7 +41,7 @@ def write_table(out: Path) -> Path:
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: no_formula(value) for key, value in row.items()} for row in rows)
     write_atomically(out / TABLE, text.getvalue())
     return out / TABLE
 
@@ -49,6 +52,7 @@ def rows_of(facts: Facts) -> list[dict[str, Any]]:
         {
             "input": facts.input,
             "region": part.region,
+            "lesion": part.lesion,
             "percent": _rounded(part.percent),
             "lung_voxels": part.lung_voxels,
             "infected_voxels": part.infected_voxels,
@@ -63,7 +67,7 @@ def rows_of(facts: Facts) -> list[dict[str, Any]]:
 
 def in_words(facts: Facts) -> str:
     """The involvement of an image in one line."""
-    parts = {part.region: part for part in facts.parts}
+    parts = {part.region: part for part in facts.parts if part.lesion in ("", ALL)}
     words = []
     both = parts.get("both")
     if both and both.infected_voxels is None:
@@ -74,6 +78,12 @@ def in_words(facts: Facts) -> str:
         words.append(f"{_percent(both)} of the lungs ({', '.join(sides)})")
     if "everywhere" in parts:
         words.append(f"infected {_size(parts['everywhere'], 'infected')}")
+    where = "both" if both else "everywhere"
+    words += [
+        f"{part.lesion} {_percent(part) if both else _size(part, 'infected')}"
+        for part in facts.parts
+        if part.region == where and part.lesion in facts.classes.values()
+    ]
     return "; ".join(words)
 
 

@@ -428,7 +428,6 @@ def test_a_deep_picture_needs_a_window(
         (["--run", "{id}x"], "Unknown run"),
         (["--run", "{without}"], "kept no weights"),
         (["--run", "{old}"], "settings that this covbench doesn't know"),
-        (["--run", "{many}"], "can't be predicted yet"),
     ],
 )
 def test_mistakes_are_told_in_two_lines(
@@ -449,7 +448,6 @@ def test_mistakes_are_told_in_two_lines(
         "id": record.spec.id,
         "without": trained(runs, 0.5, keep=False, seed=5).spec.id,
         "old": trained(runs, 0.5, settings=settings).spec.id,
-        "many": trained(runs, 0.5, task="multiclass").spec.id,
     }
     given = {"--run": record.spec.id, "--from": "runs", "--input": "a.png", "--out": "out"}
     given |= {
