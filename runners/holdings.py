@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from benchmark.datasets import data_root, list_datasets, open_dataset
 from benchmark.datasets.catalogue import RECIPES
-from benchmark.datasets.prepared import MANIFEST
+from benchmark.datasets.manifest import MANIFEST
 from benchmark.protocols import SplitRule
 from zoo.errors import CovbenchError
 

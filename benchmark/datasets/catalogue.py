@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmark.datasets import coronacases20, ct100, folder, fused, medseg9, mosmed, phantom
-from benchmark.datasets.prepared import MANIFEST, PreparedDataset, data_root
+from benchmark.datasets.manifest import MANIFEST
+from benchmark.datasets.prepared import PreparedDataset, data_root
 from benchmark.datasets.recipes import REVISION, DatasetCard, Recipe
 from benchmark.window import LUNG_WINDOW, Window
 from zoo.errors import CovbenchError, unknown

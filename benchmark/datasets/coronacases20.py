@@ -30,17 +30,8 @@ from benchmark.datasets.recipes import (
     WindowOption,
     source_folder,
 )
-from benchmark.datasets.scans import (
-    Reader,
-    Scan,
-    ScanRead,
-    VolumeFile,
-    find_parts,
-    labels_by,
-    same_stems,
-    slices,
-    source_files,
-)
+from benchmark.datasets.scans import Reader, Scan, ScanRead, labels_by, slices
+from benchmark.datasets.volume_files import VolumeFile, find_parts, same_stems, source_files
 from benchmark.window import LUNG_WINDOW
 from zoo.errors import CovbenchError
 

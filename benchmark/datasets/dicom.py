@@ -7,9 +7,6 @@ Segmentation objects (DICOM SEG) and multi-frame objects are not read.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,38 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.datasets.dicom_files import choose, damaged, headers_in, quiet, read_file
 from benchmark.datasets.dicom_geometry import AGAIN, BROKEN, Header, stacked, text
 from benchmark.datasets.readers import check_finite
 from benchmark.datasets.volume import AIR_HU, Volume, turned
 from zoo.errors import CovbenchError
 from zoo.limits import limits, raising
 
-_SUFFIXES = (".dcm", ".dicom", ".ima")
-_PLAIN = "Save it uncompressed, for example with dcmconv +te of DCMTK."
 _NIFTI = "Convert it to NIfTI, for example with dcm2niix."
-_USED = (
-    "Rows",
-    "Columns",
-    "SeriesInstanceUID",
-    "SeriesNumber",
-    "SeriesDescription",
-    "FrameOfReferenceUID",
-    "NumberOfFrames",
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "ImageOrientationPatient",
-    "ImagePositionPatient",
-    "PixelSpacing",
-    "SpacingBetweenSlices",
-    "SliceThickness",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "PixelPaddingValue",
-    "PixelPaddingRangeLimit",
-    "PixelRepresentation",
-)
-"""The attributes that are read, but for the pixels."""
-
 _ROWS = 512
 _MOST_HU = 1e7
 """Above it nothing is measured: a slope or an intercept is damaged."""
@@ -71,15 +44,7 @@ class Series(Volume):
     frame: str
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without pydicom's warnings about values: what matters of them is refused by name."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-@_quiet()
+@quiet()
 def read_series(folder: Path, series: str | None = None, *, stored: bool = False) -> Series:
     """Read the series of a folder and of the folders in it.
 
@@ -99,7 +64,7 @@ def read_series(folder: Path, series: str | None = None, *, stored: bool = False
         CovbenchError: There is no series or several; the slices are not one stack of parallel,
             evenly spaced axial planes of one size; or the pixels can't be read.
     """
-    chosen = _choose(folder, _headers(folder), series)
+    chosen = choose(folder, headers_in(folder), series)
     for header in chosen:
         _check_object(header)
     ordered, affine = stacked(folder, chosen)
@@ -107,7 +72,7 @@ def read_series(folder: Path, series: str | None = None, *, stored: bool = False
     try:
         rows, columns = int(first.Rows), int(first.Columns)
     except BROKEN as error:
-        raise _damaged(ordered[0].path, error) from error
+        raise damaged(ordered[0].path, error) from error
     if rows * columns > limits().image_pixels:
         raise CovbenchError(
             f"{ordered[0].path} claims {rows:,} x {columns:,} pixels and was not read.",
@@ -135,139 +100,6 @@ def read_series(folder: Path, series: str | None = None, *, stored: bool = False
         files=tuple(header.path for header in ordered),
         uid=str(first.get("SeriesInstanceUID", "")),
         frame=str(first.get("FrameOfReferenceUID", "")),
-    )
-
-
-def series_files(folder: Path) -> list[Path]:
-    """The files of a folder, and of those in it, that may be slices; hidden ones are left out.
-
-    Raises:
-        CovbenchError: The folder isn't there, or holds too many files.
-    """
-    if not folder.is_dir():
-        raise CovbenchError(f"{folder} is no folder.", "Name the folder with the DICOM files.")
-    found = []
-    for path in sorted(folder.rglob("*")):
-        within = path.relative_to(folder).parts
-        hidden = any(part.startswith((".", "__MACOSX")) for part in within)
-        if hidden or path.name.upper() == "DICOMDIR" or not path.is_file():
-            continue
-        found.append(path)
-        if len(found) > limits().dataset_files:
-            raise CovbenchError(
-                f"{folder} holds more than {limits().dataset_files:,} files.",
-                f"Name the folder of one series. {raising('dataset_files')}",
-            )
-    return found
-
-
-def holds_series(folder: Path) -> bool:
-    """Whether a folder, or one in it, has a file that says it is DICOM."""
-    return any(_claims(path) for path in series_files(folder))
-
-
-def _claims(path: Path) -> bool:
-    if path.suffix.lower() in _SUFFIXES:
-        return True
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
-
-
-def _headers(folder: Path) -> list[Header]:
-    """The DICOM images in a folder, without their pixels."""
-    found = []
-    for path in series_files(folder):
-        data = _read(path, pixels=False)
-        if data is None:
-            continue
-        if "Rows" in data and "Columns" in data:
-            found.append(Header(path, data))
-        elif _is_image(data):
-            # Without it the others could look like a whole series.
-            raise _damaged(path, ValueError("it has no Rows and Columns"))
-    if not found:
-        raise CovbenchError(
-            f"{folder} holds no DICOM images.",
-            "Name the folder with the slices of one CT series.",
-        )
-    return found
-
-
-def _is_image(data: Any) -> bool:
-    """Whether a file says that it is an image, or says nothing that can be believed."""
-    from pydicom.uid import UID
-
-    kind = text(data.file_meta, "MediaStorageSOPClassUID")
-    name = UID(kind).name
-    return not kind or name == kind or name.endswith("Image Storage")
-
-
-def _read(path: Path, *, pixels: bool) -> Any:
-    """A DICOM file; None where it is none and doesn't claim to be."""
-    import pydicom
-    from pydicom.errors import InvalidDicomError
-
-    _check_size(path)
-    try:
-        with _quiet():
-            meta = pydicom.filereader.read_file_meta_info(path)
-            if meta.get("TransferSyntaxUID") == pydicom.uid.DeflatedExplicitVRLittleEndian:
-                # It would be unpacked whole, however much it holds.
-                raise CovbenchError(f"{path} is deflated, which is not read.", _PLAIN)
-            # Of the headers, which are kept until the slices are in order, nothing else stays.
-            wanted = None if pixels else list(_USED)
-            data = pydicom.dcmread(path, stop_before_pixels=not pixels, specific_tags=wanted)
-            for key in _USED:  # a value is only converted, and found damaged, when it is asked for
-                data.get(key)
-            return data
-    except CovbenchError:
-        raise
-    except InvalidDicomError as error:
-        if path.suffix.lower() in _SUFFIXES:
-            raise _damaged(path, error) from error
-        return None
-    except PermissionError as error:
-        raise CovbenchError(f"{path} may not be read.", "Give yourself the right to.") from error
-    except Exception as error:  # of many kinds, its own among them
-        raise _damaged(path, error) from error
-
-
-def _check_size(path: Path) -> None:
-    """Refuse a file that no single slice needs."""
-    size = path.stat().st_size
-    if size > limits().slice_bytes:
-        raise CovbenchError(
-            f"{path} has {size:,} bytes, far more than one slice, and was not read.",
-            f"Name a folder that holds one file per slice. {raising('slice_bytes', size)}",
-        )
-
-
-def _choose(folder: Path, headers: Sequence[Header], wanted: str | None) -> list[Header]:
-    """The slices of one series."""
-    by_uid: dict[str, list[Header]] = {}
-    for header in headers:
-        by_uid.setdefault(text(header.data, "SeriesInstanceUID"), []).append(header)
-    if wanted is not None:
-        numbered = [u for u, of in by_uid.items() if text(of[0].data, "SeriesNumber") == wanted]
-        uids = [wanted] if wanted in by_uid else numbered
-    else:
-        uids = list(by_uid)
-    if len(uids) == 1:
-        return by_uid[uids[0]]
-    listed = "; ".join(
-        f"{text(of[0].data, 'SeriesNumber') or 'no number'} "
-        f"{text(of[0].data, 'SeriesDescription') or 'no description'} "
-        f"({len(of)} slices, {uid or 'no UID'})"
-        for uid, of in list(by_uid.items())[:8]
-    )
-    more = f"; and {len(by_uid) - 8} more" if len(by_uid) > 8 else ""
-    lead = f"{len(by_uid)} series" if wanted is None else f"no single series {wanted!r}, but"
-    raise CovbenchError(
-        f"{folder} holds {lead}: {listed}{more}.",
-        "Choose one with series=NUMBER or series=UID, or give each a folder of its own.",
     )
 
 
@@ -308,7 +140,7 @@ def _is_whole(data: Any) -> bool:
 def _fill(target: NDArray[Any], header: Header, stored: bool) -> None:
     """Decode the pixels of one slice into its place."""
     path = header.path
-    data = _read(path, pixels=True)
+    data = read_file(path, pixels=True)
     pixels = _decoded(path, data)
     if pixels.shape != target.shape:
         raise CovbenchError(
@@ -337,11 +169,11 @@ def _decoded(path: Path, data: Any) -> NDArray[Any]:
     try:
         syntax = data.file_meta.TransferSyntaxUID
         lacking = "JPEG" in syntax.name and syntax.is_compressed and not _can_decode(syntax)
-        with _quiet():
+        with quiet():
             if not lacking:
                 return np.asarray(data.pixel_array)
     except Exception as error:  # of many kinds, those of the decoders among them
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     package = next(package for word, package in _PACKAGES.items() if word in syntax.name)
     raise CovbenchError(
         f"{path} is compressed as {syntax.name}, which no installed package decodes.",
@@ -370,8 +202,3 @@ def _padding(data: Any, pixels: NDArray[Any]) -> NDArray[np.bool_]:
     # Some writers store a negative number as an unsigned one.
     bounds = sorted(n - 2**16 if signed and n >= 2**15 else n for n in (low, high))
     return (pixels >= bounds[0]) & (pixels <= bounds[1])
-
-
-def _damaged(path: Path, error: Exception) -> CovbenchError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-    return CovbenchError(f"{path} is damaged or no DICOM file ({reason}).", AGAIN)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.datasets import dicom, nifti
+from benchmark.datasets import dicom_files, nifti
 from benchmark.datasets.readers import PICTURE_SUFFIXES
 from zoo.errors import CovbenchError
 from zoo.limits import limits, raising, read_limited
@@ -33,7 +33,7 @@ class Item:
         """Every file by its name within the user's folder."""
         found = {}
         for path in self.paths:
-            for file in dicom.series_files(path) if path.is_dir() else [path]:
+            for file in dicom_files.series_files(path) if path.is_dir() else [path]:
                 found[file.relative_to(path.parent.parent).as_posix()] = file
         return found
 
@@ -131,7 +131,7 @@ def _listed(folder: Path) -> dict[str, Path]:
         if path.name.startswith("."):
             continue
         if path.is_dir():
-            if not dicom.holds_series(path):
+            if not dicom_files.holds_series(path):
                 continue
             suffix = ""
         elif not suffix or not path.is_file():

@@ -22,14 +22,8 @@ from benchmark.datasets.recipes import (
     lesion_names,
     source_folder,
 )
-from benchmark.datasets.scans import (
-    Reader,
-    Scan,
-    find_parts,
-    labels_by,
-    same_stems,
-    source_files,
-)
+from benchmark.datasets.scans import Reader, Scan, labels_by
+from benchmark.datasets.volume_files import find_parts, same_stems, source_files
 from benchmark.window import LUNG_WINDOW
 from zoo.errors import CovbenchError
 

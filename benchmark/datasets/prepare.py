@@ -20,18 +20,8 @@ import numpy as np
 from benchmark.datasets.cases import Case, read_cases, write_cases
 from benchmark.datasets.catalogue import RECIPES, get_recipe
 from benchmark.datasets.lists import FOLDS, find_lists, lists_as_json, match_lists
-from benchmark.datasets.prepared import (
-    CASES,
-    IMAGES,
-    LUNGS,
-    MANIFEST,
-    MASKS,
-    Manifest,
-    PreparedDataset,
-    data_root,
-    file_hash,
-    tasks_of,
-)
+from benchmark.datasets.manifest import CASES, IMAGES, LUNGS, MANIFEST, MASKS, Manifest
+from benchmark.datasets.prepared import PreparedDataset, data_root, file_hash, tasks_of
 from benchmark.datasets.recipes import REVISION, Decoded, Recipe, Slice
 from benchmark.labels import IGNORE
 from zoo.errors import CovbenchError

@@ -13,81 +13,27 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.datasets.cases import Case, read_cases
-from benchmark.datasets.folds import Fold, GroupsKnown, Split, make_folds
+from benchmark.datasets.folds import Fold, Split, make_folds
 from benchmark.datasets.lists import FOLDS, FoldList, fold_list, lists_from_json
+from benchmark.datasets.manifest import CASES, IMAGES, LUNGS, MANIFEST, MASKS, Manifest
 from benchmark.window import LUNG_WINDOW, Window, Windowed, windowed
 from zoo.errors import CovbenchError
 from zoo.limits import read_limited
 
-Values = Literal["grey", "hu"]
 Grey = NDArray[np.uint8]
-
-MANIFEST, CASES = "manifest.json", "cases.csv"
-IMAGES, MASKS, LUNGS = "images.raw", "masks.raw", "lungs.raw"
 
 TASKS = ("infection", "lung", "hierarchical", "multiclass")
 """What can be segmented: lesions; the lungs; lesions inside predicted lungs; kinds of lesion."""
-
-
-class Manifest(BaseModel):
-    """What a prepared dataset is.
-
-    `sources` gives the SHA-256 of every source file by its name within the source folder;
-    `files` that of the prepared files; `class_pixels` counts the pixels of each label. `values`
-    says what images.raw holds: 8-bit grey, or 16-bit Hounsfield units.
-    `manifest_hash` is the identity of the data: see `identity`.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    schema_version: Literal[1] = Field(default=1, alias="schema")
-    name: str
-    recipe: str
-    revision: int
-    parameters: dict[str, Any]
-    sources: dict[str, str]
-    files: dict[str, str]
-    values: Values = "grey"
-    slices: int
-    groups: int
-    groups_known: GroupsKnown
-    fold_list: str | None
-    classes: dict[int, str]
-    class_pixels: dict[int, int]
-    tasks: tuple[str, ...]
-    licence: str
-    citation: str
-    notes: tuple[str, ...]
-    manifest_hash: str = ""
-
-    def identity(self) -> str:
-        """SHA-256 over what defines the data, as canonical JSON.
-
-        That is the prepared files (pixels, labels, ids, groups, sizes, spacing), the parameters,
-        the classes, the folds and, other than grey, the kind of values: no name, path or time.
-        The lungs are not part of it, so that a run on the infection is the same run whether or
-        not they were outlined; see `PreparedDataset.data_hash`.
-        """
-        keys = ("schema", "parameters", "files", "groups_known", "fold_list", "classes")
-        whole = self.model_dump(mode="json", by_alias=True)
-        defining = {key: whole[key] for key in keys}
-        defining["files"] = {name: sha for name, sha in self.files.items() if name != LUNGS}
-        if self.values != "grey":
-            defining["values"] = self.values
-        text = json.dumps(defining, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()
 
 
 class PreparedDataset:

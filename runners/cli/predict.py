@@ -74,7 +74,7 @@ def predict(
     """
     from benchmark.datasets.inputs import find_scans
     from results.find import find_run
-    from runners.predicting.network import build_chain
+    from runners.predicting.chain import build_chain
     from runners.predicting.outputs import Wish, targets_of
     from runners.predicting.table import write_table
 

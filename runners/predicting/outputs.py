@@ -26,7 +26,7 @@ from reports.figures.drawing import BLUE, PALETTE
 from reports.figures.overlay import outlined
 from results.files import sha256_file, write_atomically
 from results.spec import canonical_json, sha256
-from runners.predicting.network import Chain
+from runners.predicting.chain import Chain
 from zoo.errors import CovbenchError, one_line
 from zoo.limits import read_limited
 

@@ -18,7 +18,7 @@ from benchmark.datasets import (
     prepare_dataset,
     verify_dataset,
 )
-from benchmark.datasets.prepared import CASES, IMAGES, MANIFEST, MASKS
+from benchmark.datasets.manifest import CASES, IMAGES, MANIFEST, MASKS
 from zoo.errors import CovbenchError
 
 TINY = {"size": 32, "patients": 3, "slices": 2}

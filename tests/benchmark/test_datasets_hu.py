@@ -15,7 +15,7 @@ import pytest
 from benchmark.bank import ImageBank
 from benchmark.datasets import PreparedDataset, contact_sheet, open_dataset, prepare_dataset
 from benchmark.datasets.leakage import find_leaks
-from benchmark.datasets.prepared import IMAGES, MANIFEST
+from benchmark.datasets.manifest import IMAGES, MANIFEST
 from benchmark.datasets.recipes import Options
 from benchmark.protocols import load_protocol
 from benchmark.protocols.sections import SplitRule

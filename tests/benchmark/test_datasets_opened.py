@@ -17,7 +17,7 @@ from benchmark.datasets import (
     verify_dataset,
 )
 from benchmark.datasets.cases import Case, read_cases, write_cases
-from benchmark.datasets.prepared import CASES, IMAGES, MANIFEST, MASKS
+from benchmark.datasets.manifest import CASES, IMAGES, MANIFEST, MASKS
 from zoo.errors import CovbenchError
 
 TINY = {"size": 32, "patients": 3, "slices": 2}

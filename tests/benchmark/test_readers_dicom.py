@@ -15,7 +15,7 @@ import pytest
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGLSLossless
 
-from benchmark.datasets import dicom, nifti
+from benchmark.datasets import dicom, dicom_files, nifti
 from benchmark.datasets.dicom import read_series
 from benchmark.datasets.volume import AIR_HU, check_same_grid
 from tests.dicoms import STUDY, write_series, write_slice
@@ -117,7 +117,7 @@ def test_other_files_and_names_without_an_ending_are_fine(scan: Path):
     (scan / "DICOMDIR").write_bytes(b"an index")
     (scan / "notes.txt").write_text("passed over")
     assert read_series(scan).values.shape == (4, 6, 5)
-    assert dicom.holds_series(scan)
+    assert dicom_files.holds_series(scan)
 
 
 def test_one_slice_has_its_thickness(scan: Path):
@@ -209,7 +209,7 @@ def test_folders_without_a_series(tmp_path: Path, refused: Refused, monkeypatch:
     (tmp_path / "a.txt").write_text("nothing")
     with refused(tmp_path, "no DICOM images"):
         read_series(tmp_path)
-    assert not dicom.holds_series(tmp_path)
+    assert not dicom_files.holds_series(tmp_path)
     (tmp_path / "b.dcm").write_bytes(b"short")
     with refused(tmp_path / "b.dcm", "damaged"):
         read_series(tmp_path)

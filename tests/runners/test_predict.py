@@ -21,7 +21,8 @@ from results.find import find_run
 from results.predictions import read_predictions
 from results.store import Store, load_records
 from runners.cli import run_cli
-from runners.predicting.network import Chain, build_chain, build_predictor
+from runners.predicting.chain import Chain, build_chain
+from runners.predicting.network import build_predictor
 from tests.trained import SIDE, trained
 from zoo.errors import CovbenchError
 
