@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from benchmark.labels import ALL
 
@@ -29,6 +30,9 @@ _JOINED = 0.2
 """Share of a connected area on either side of the midline from which it is both lungs at once."""
 
 
+Voxels = Annotated[int, Field(ge=0, lt=2**63)]
+
+
 @dataclass(frozen=True)
 class Part:
     """One region of an image and what of it is infected.
@@ -44,8 +48,8 @@ class Part:
     """
 
     region: Literal["right", "left", "both", "everywhere"]
-    lung_voxels: int | None
-    infected_voxels: int | None
+    lung_voxels: Voxels | None
+    infected_voxels: Voxels | None
     lung_ml: float | None
     infected_ml: float | None
     lesion: str = ""

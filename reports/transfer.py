@@ -83,11 +83,12 @@ def transfers(records: Iterable[RunRecord]) -> tuple[Transfer, ...]:
         a run whose weights were trained again, only the tests of the present weights count.
     """
     known = {record.spec.id: record for record in records}
+    weights = {run: record.files.get(WEIGHTS) for run, record in known.items()}
     groups: dict[str, list[RunRecord]] = defaultdict(list)
     for record in known.values():
         if record.spec.trained is not None or record.training is not None:
             groups[_network(record.spec)].append(record)
-    found = [_transfer(group) for group in groups.values()]
+    found = [_transfer(group, weights) for group in groups.values()]
     tested = [each for each in found if each is not None]
     return tuple(
         sorted(tested, key=lambda each: (each.spec.row, each.spec.protocol, each.spec.task))
@@ -109,20 +110,24 @@ def _cascade(spec: RunSpec) -> list[dict[str, object]]:
     return [rule | ({"lung_source": ""} if spec.cascade.lungs == "truth" else {})]
 
 
-def _transfer(records: list[RunRecord]) -> Transfer | None:
+def _transfer(records: list[RunRecord], weights: Mapping[str, str | None]) -> Transfer | None:
+    """The tests of one network; `weights` are the present ones of every run of the store."""
     own: dict[str, list[RunRecord]] = defaultdict(list)
     tests: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
-    weights: dict[str, str | None] = {}
+    lung_runs: dict[str, str] = {}
     for record in records:
         if record.spec.trained is None:
             own[record.spec.data_hash].append(record)
-            weights[record.spec.id] = record.files.get(WEIGHTS)
+            if record.spec.needs:
+                lung_runs[record.spec.id] = record.spec.needs[0]
     stale = 0
     for record in sorted(records, key=lambda each: each.finished):
         trained = record.spec.trained
         if trained is None:
             continue
-        if record.spec.weights != (weights.get(trained.run) or record.spec.weights):
+        present = weights.get(trained.run), weights.get(lung_runs.get(trained.run, ""))
+        given = record.spec.weights, trained.lungs
+        if any(now and now != then for now, then in zip(present, given, strict=True)):
             stale += 1
             continue
         tests[trained.data_hash, record.spec.data_hash].append(record)

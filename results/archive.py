@@ -131,7 +131,9 @@ class _Parcel:
         found: dict[str, bytes | Path] = {}
         for name, expected in record.files.items():
             content = None
-            if wanted.get(name, self.keep.sources):
+            # Of other files only sources may go along, and only where they are asked for.
+            table = name.startswith("cases-")
+            if table or wanted.get(name, self.keep.sources):
                 kind = kind_of(f"{record.spec.folder}/{name}")
                 try:
                     content = self._fetch(folder / name, kind, expected)

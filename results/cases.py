@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from results.files import file_name
 from results.record import RunRecord
 from results.spec import RunSpec, sha256
 from results.store import Damaged, Store
@@ -20,10 +21,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CASES = "cases.csv"
+"""Per-image scores of what was segmented: of several classes, of all lesions."""
 COLUMNS = ("row", "model", "dataset", "protocol", "task", "fold", "seed", "run", "id", "group")
 """What a line is about; the columns of `cases.csv` follow. `run` is the id of the run."""
 WORDS = ("id", "group", "source", "status")
 """Columns of `cases.csv` that are no numbers."""
+
+
+def cases_name(targets: Sequence[str], target: str) -> str:
+    """The file of a target's per-image scores.
+
+    Args:
+        targets: What was scored, in order.
+        target: One of them.
+    """
+    return CASES if target == targets[0] else f"cases-{file_name(target)}.csv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +73,7 @@ def read_cases(
     root: Path,
     wanted: Callable[[RunSpec], bool] = lambda _: True,
     found: Iterable[tuple[Path, RunRecord | Damaged]] | None = None,
+    target: str | None = None,
 ) -> Cases:
     """Read the per-image scores of a store.
 
@@ -71,6 +84,7 @@ def read_cases(
         root: The folder of the records.
         wanted: Which runs to read; all by default.
         found: What `Store.found` says of the folder, where that has been read already.
+        target: One of several that were scored; the first by default.
 
     Returns:
         The scores, in the order of the records' paths, and what was left out: damaged records,
@@ -89,10 +103,11 @@ def read_cases(
         run_id = spec.id
         if run_id in records or not wanted(spec):
             continue
+        name = cases_name(list(record.scores), target) if target in record.scores else CASES
         try:
-            own = _lines(record, read_limited(folder / CASES, "cases_bytes"))
+            own = _lines(record, name, read_limited(folder / name, "cases_bytes"))
         except FileNotFoundError:
-            left_out.append(LeftOut(folder, f"it has no {CASES}", spec))
+            left_out.append(LeftOut(folder, f"it has no {name}", spec))
         except (
             OSError,
             ValueError,
@@ -111,20 +126,20 @@ def read_cases(
     return Cases(frame, tuple(records.values()), tuple(left_out))
 
 
-def _lines(record: RunRecord, content: bytes) -> list[dict[str, Any]]:
+def _lines(record: RunRecord, name: str, content: bytes) -> list[dict[str, Any]]:
     """The lines of one run.
 
     Raises:
         ValueError: The file is not the one that the record was written with.
     """
-    expected = record.files.get(CASES)
+    expected = record.files.get(name)
     if expected is None:
-        raise ValueError(f"its record names no {CASES}")
+        raise ValueError(f"its record names no {name}")
     if sha256(content) != expected:
-        raise ValueError(f"{CASES} doesn't match the SHA-256 in its record")
+        raise ValueError(f"{name} doesn't match the SHA-256 in its record")
     found = list(csv.DictReader(io.StringIO(content.decode("utf-8"), newline="")))
     if any(None in line or None in line.values() for line in found):
-        raise ValueError(f"a line of {CASES} has not one field a column")
+        raise ValueError(f"a line of {name} has not one field a column")
     spec = record.spec
     shared = {
         "row": spec.row,

@@ -6,16 +6,17 @@ import json
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from benchmark.complexity import Cost
+from benchmark.labels import ALL, IGNORE
 from benchmark.metrics import Score
 from results.files import parse_json
 from results.spec import RunSpec, canonical_json, sha256
 
 SCHEMA = 1
 
-_LATER = {"data": ("n_validation",), "training": ("validation_curve", "chosen_epoch")}
+_LATER = {"data": ("n_validation", "classes"), "training": ("validation_curve", "chosen_epoch")}
 """Fields that came later: at their defaults they are not written, as before there were any."""
 
 
@@ -60,6 +61,7 @@ class Data(_Block):
     """What was trained and tested on; patients on both sides of the fold are named.
 
     `n_validation` slices were held out of the training part, and are not among `n_train`.
+    `classes` names the labels of several kinds of lesion; it is empty where there is one.
     """
 
     manifest_hash: str
@@ -71,6 +73,14 @@ class Data(_Block):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     n_validation: int = 0
+    classes: dict[int, str] = {}
+
+    @field_validator("classes")
+    @classmethod
+    def _labels(cls, classes: dict[int, str]) -> dict[int, str]:
+        if len(classes) >= IGNORE or sorted(classes) != list(range(1, len(classes) + 1)):
+            raise ValueError(f"classes are numbered from 1, and fewer than {IGNORE}")
+        return dict(sorted(classes.items()))
 
 
 class Training(_Block):
@@ -123,6 +133,12 @@ class RunRecord(_Block):
     files: dict[str, str] = {}
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @field_validator("scores", "counts")
+    @classmethod
+    def _all_first(cls, by_target: dict[str, Any]) -> dict[str, Any]:
+        """All lesions before each class: no hash covers the order in the file."""
+        return dict(sorted(by_target.items(), key=lambda item: item[0] != ALL))
 
     def to_text(self) -> str:
         """The record as JSON, with the SHA-256 of its own canonical payload."""

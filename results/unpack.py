@@ -20,7 +20,7 @@ from results.receive import Arrived, Waiting, receive
 from results.record import RunRecord, now
 from results.spec import RunSpec
 from results.store import Store
-from results.untrusted import LIMITS, Refused
+from results.untrusted import Refused
 from zoo.errors import CovbenchError
 from zoo.limits import raising
 
@@ -146,7 +146,7 @@ def _settle(
                     new.append(spec)
     records = tuple(run.record for run in runs if run.record)
     cases = (run.files[CASES].images or 0 for run in runs if CASES in run.files)
-    sources = sum(name not in LIMITS for run in runs for name in run.files)
+    sources = sum(name.endswith(".py") for run in runs for name in run.files)
     return Imported(
         manifest,
         digest,

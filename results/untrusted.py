@@ -40,6 +40,7 @@ _CHUNK = 2**18
 _FOLDER = r"[A-Za-z0-9._=-]{1,120}/[A-Za-z0-9._=-]{1,120}"
 _PATTERNS = {
     r"failed-[1-9][0-9]{0,5}\.json": "failed-N.json",
+    r"cases(?:-[A-Za-z0-9._=-]{1,80})?\.csv": CASES,
     # pytest would run the first two where they lie
     r"(?!conftest\.|test_|__)[A-Za-z_]\w{0,80}\.py": "NAME.py",
 }

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from benchmark.bank import ImageBank
 from benchmark.complexity import Cost
 from benchmark.datasets import Fold, PreparedDataset
+from benchmark.protocols import Protocol
 from results.find import find_run
 from results.predictions import read_predictions
 from results.record import RunRecord
@@ -21,7 +22,9 @@ from runners.evaluate import predict
 from runners.job import Job
 from runners.predicting.network import build_predictor
 from runners.train import InputScale
+from zoo.cards import Card
 from zoo.errors import CovbenchError
+from zoo.registry import get_card
 
 Bytes = NDArray[np.uint8]
 
@@ -57,9 +60,8 @@ def lungs_of(job: Job, dataset: PreparedDataset, fold: Fold) -> dict[str, Bytes]
             f"The lungs of {len(lacking)} slices were not predicted, such as {lacking[0]}.",
             "Run the lung network of this cascade again: covbench run --force.",
         )
-    return {
-        dataset.cases[i].id: _at(found[dataset.cases[i].id], dataset.image(i).shape) for i in wanted
-    }
+    cases = [dataset.cases[i] for i in wanted]
+    return {case.id: _at(found[case.id], (case.height, case.width)) for case in cases}
 
 
 def _outlined(job: Job, dataset: PreparedDataset, wanted: Sequence[int]) -> dict[str, Bytes]:
@@ -72,23 +74,41 @@ def _outlined(job: Job, dataset: PreparedDataset, wanted: Sequence[int]) -> dict
             "Run the same command again: it plans anew.",
         )
     lung = build_predictor(found, torch.device(job.device))
-    size = lung.protocol.input.size
-    bank = ImageBank.of(dataset, size, wanted, device=lung.device)
-    shapes = [(dataset.cases[i].height, dataset.cases[i].width) for i in wanted]
+    if lung.changed:
+        raise CovbenchError(
+            f"The source of {lung.card.name} has changed since {found.record.spec.title}.",
+            "Use the version that it was trained with, or train it again.",
+        )
+    bank = ImageBank.of(dataset, lung.protocol.input.size, wanted, device=lung.device)
+    shapes = [_scored_shape(dataset, i, lung.protocol) for i in wanted]
     scale = InputScale(found.record.data.mean, found.record.data.std)
-    return {
-        dataset.cases[wanted[one.position]].id: one.probability
-        for one in predict(lung.network, lung.card, bank, shapes, lung.protocol, scale)
-    }
+    lungs = {}
+    for one in predict(lung.network, lung.card, bank, shapes, lung.protocol, scale):
+        case = dataset.cases[wanted[one.position]]
+        lungs[case.id] = _at(one.probability, (case.height, case.width))
+    return lungs
 
 
-def _at(probability: Bytes, shape: tuple[int, ...]) -> Bytes:
+def _scored_shape(dataset: PreparedDataset, i: int, protocol: Protocol) -> tuple[int, int]:
+    """The size at which a slice is scored and its prediction kept, as lungs of one's own data."""
+    size, case = protocol.score.size, dataset.cases[i]
+    return (case.height, case.width) if isinstance(size, str) else (size, size)
+
+
+def _at(probability: Bytes, shape: tuple[int, int]) -> Bytes:
     """Lungs at the size of their slice: a protocol may score, and keep, them at another one."""
     if probability.shape == shape:
         return probability
     height, width = shape
     resized = cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(resized, dtype=np.uint8)
+
+
+def lung_cards(job: Job) -> tuple[Card, ...]:
+    """The card of the lung network that a cascade brings to another dataset, if this is one."""
+    if job.lungs is None:
+        return ()
+    return (get_card(find_run(job.store, str(job.lungs)).record.spec.model),)
 
 
 def cost_of(job: Job, second: Cost) -> Cost:

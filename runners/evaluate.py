@@ -24,7 +24,7 @@ from benchmark.metrics.aggregate import inside_lung, pooled_counts
 from benchmark.metrics.definitions import INSIDE_LUNG
 from benchmark.protocols import Protocol
 from results.record import Counts
-from runners.train import InputScale, autocast
+from runners.train import InputScale, autocast, set_precision
 from zoo.cards import Card
 from zoo.padding import forward_padded
 
@@ -73,6 +73,13 @@ def _likeliest(logits: torch.Tensor) -> torch.Tensor:
     return logits[1] > logits[0] if len(logits) == 2 else logits.argmax(0)
 
 
+def _foreground(logits: torch.Tensor) -> torch.Tensor:
+    """Probability of the likeliest class of foreground against the background, (H, W)."""
+    if len(logits) == 2:
+        return 1 - logits.softmax(0)[0]
+    return (logits[1:].amax(0) - logits[0]).sigmoid()
+
+
 @torch.inference_mode()
 def predict(
     model: nn.Module,
@@ -94,8 +101,10 @@ def predict(
         scale: How the input is normalised.
 
     Yields:
-        One prediction a slice, in the bank's order.
+        One prediction a slice, in the bank's order. Of several classes the probability is that of
+        the likeliest against the background alone: at least one half where the decision is a class.
     """
+    set_precision(protocol)  # whoever only loads weights has not been through `fit`
     model.eval()
     batch = protocol.optim.batch
     for start in range(0, len(bank), batch):
@@ -117,7 +126,7 @@ def predict(
                 probability = resized[0, 0].sigmoid()
                 mask = resized[0, 0] > 0
             else:
-                probability = 1 - resized.softmax(1)[0, 0]
+                probability = _foreground(resized[0])
                 mask = _likeliest(resized[0])
             yield Prediction(
                 position=position,

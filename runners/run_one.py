@@ -18,17 +18,18 @@ from benchmark.complexity import measure_cost
 from benchmark.datasets import PreparedDataset, open_dataset
 from benchmark.datasets.folds import Fold, whole
 from benchmark.datasets.inside import InsideLungs
+from benchmark.labels import kinds_of
 from benchmark.losses import make_loss
 from benchmark.protocols import Protocol
-from results.cases import CASES
-from results.files import file_name, sha256_file, write_atomically
+from results.cases import cases_name
+from results.files import sha256_file, write_atomically
 from results.predictions import PREDICTIONS
 from results.provenance import describe_code, describe_environment
 from results.record import Data, RunRecord, Training, now
 from results.spec import Scalar
 from results.store import Store
 from results.untrusted import WEIGHTS
-from runners.cascade import cost_of, lungs_of
+from runners.cascade import cost_of, lung_cards, lungs_of
 from runners.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from runners.determinism import (
     operators_without,
@@ -149,6 +150,7 @@ def _run(
             shared_groups=fold.shared_groups,
             mean=scale.mean,
             std=scale.std,
+            classes=kinds_of(dataset.classes),
         ),
         training=training,
         scores={target: scored.scores for target, scored in outcome.targets.items()},
@@ -156,7 +158,7 @@ def _run(
         cost=cost_of(job, measure_cost(card, in_channels, num_classes, spec.options)),
         evaluation_seconds=seconds,
         weights_name=job.weights.name if job.weights else None,
-        files=_write_files(folder, job, card, outcome, network),
+        files=_write_files(folder, job, outcome, network),
     )
     Store(job.store).write(record)
     remove_checkpoints(folder)
@@ -289,15 +291,12 @@ def _training_block(job: Job, state: TrainingState, watch: EarlyStopping | None)
     )
 
 
-def _write_files(
-    folder: Path, job: Job, card: Card, outcome: Evaluation, network: nn.Module
-) -> dict[str, str]:
+def _write_files(folder: Path, job: Job, outcome: Evaluation, network: nn.Module) -> dict[str, str]:
     """Write what the protocol keeps beside the record; returns file names and their SHA-256."""
     keep = job.protocol.run.keep
     written: list[Path] = []
     for target, scored in outcome.targets.items():
-        name = f"cases-{file_name(target)}.csv" if written else CASES
-        written.append(folder / name)
+        written.append(folder / cases_name(list(outcome.targets), target))
         write_atomically(written[-1], cases_csv(scored.rows))
     if keep in ("both", "predictions"):
         written.append(folder / PREDICTIONS)
@@ -305,8 +304,11 @@ def _write_files(
     if keep == "both" and job.weights is None:
         written.append(folder / WEIGHTS)
         save_weights(network, written[-1])
-    if card.source == "file":  # the user's file may change; what was trained must stay known
-        source = source_files(card)[0]
-        written.append(folder / source.name)
+    # A user's file may change; what was trained must stay known.
+    cards = (get_card(job.spec.model), *lung_cards(job))
+    sources = dict.fromkeys(source_files(each)[0] for each in cards if each.source == "file")
+    for source in sources:
+        path = folder / source.name
+        written.append(path if path not in written else folder / f"lung_{source.name}")
         write_atomically(written[-1], source.read_bytes())
     return {path.name: sha256_file(path) for path in written}

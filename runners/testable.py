@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmark.datasets import PreparedDataset
 from benchmark.datasets.inside import Cascade
-from benchmark.labels import targets_of
+from benchmark.labels import kinds_of, nameless
 from benchmark.protocols import Protocol
 from reports.comparison import Comparison
 from reports.words import listed
@@ -29,6 +29,18 @@ class LeftOut(Exception):
         self.reason = reason
         self.remedy = remedy
         self.harmless = harmless
+
+
+def check_cascade(spec: RunSpec) -> None:
+    """Refuse a record that is half a cascade.
+
+    Raises:
+        LeftOut: It is.
+    """
+    if (spec.task == HIERARCHICAL) != (spec.cascade is not None):
+        raise LeftOut(
+            "its record says of a cascade one thing and another", "Train it again, or leave it out."
+        )
 
 
 def check_masks(spec: RunSpec, dataset: PreparedDataset) -> None:
@@ -66,11 +78,17 @@ def check_truth(record: RunRecord, dataset: PreparedDataset) -> None:
             "Give another dataset with --data.",
             harmless=True,
         )
-    targets = list(targets_of(dataset.classes))
-    if record.spec.task == "multiclass" and targets != list(record.scores):
+    kinds = kinds_of(dataset.classes)
+    if kinds != record.data.classes:
+        words = [listed(list(each.values())) or "none" for each in (kinds, record.data.classes)]
         raise LeftOut(
-            f"{dataset.name} has other classes: {listed(targets[1:])}",
+            f"{dataset.name} has other classes: {words[0]}; the run's: {words[1]}",
             "Prepare it with those of the training: --option label_map=... --option classes=...",
+        )
+    if any(nameless(label, name) for label, name in kinds.items()):
+        raise LeftOut(
+            "nothing says that the classes of both are the same: they have no names",
+            "Prepare both with names: --option classes=1:ground glass,2:consolidation",
         )
 
 
@@ -92,14 +110,15 @@ def lungs_of(store: Store, spec: RunSpec, known: Mapping[str, RunRecord]) -> Run
     Raises:
         LeftOut: That run is not there, or can't be used.
     """
-    if spec.task != HIERARCHICAL or (spec.cascade and spec.cascade.lungs == "truth"):
+    if spec.cascade is None or spec.cascade.lungs == "truth":
         return None
     found = known.get(spec.needs[0]) if spec.needs else None
-    if found is None or found.spec.task != "lung":
+    if found is None or found.spec.task != "lung" or found.spec.inner or found.spec.trained:
         raise LeftOut(
             "its lung run is not in the store", "Copy that run's folder there, or train it again."
         )
     try:
+        protocol_of(found.spec)
         check_source(store, found.spec)
         weights_of(store, found)
     except LeftOut as why:
@@ -134,7 +153,9 @@ def check_source(store: Store, spec: RunSpec) -> None:
         kept = next(store.folder(spec).glob("*.py"), None)
         raise LeftOut(
             f"there is no network {spec.model} here",
-            f"Name the file that it is in: --models {kept}" if kept else error.remedy,
+            f"Read the file that it is in, and if you trust it add --plugin {kept}"
+            if kept
+            else error.remedy,
         ) from None
     if source != spec.source:
         raise LeftOut(

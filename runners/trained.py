@@ -49,9 +49,10 @@ def trained_runs(source: Path, wanted: Wanted) -> list[RunRecord]:
     Raises:
         CovbenchError: There is none.
     """
+    records = load_records(source)
     trained = {
         record.spec.id: record
-        for record in load_records(source)
+        for record in records
         if record.training is not None and record.spec.trained is None and record.spec.inner is None
     }
     if not trained:
@@ -59,11 +60,19 @@ def trained_runs(source: Path, wanted: Wanted) -> list[RunRecord]:
             f"There are no trained runs below {source}.", "Train some: covbench run --out FOLDER"
         )
     for start in wanted.runs or ():
-        if not any(run.startswith(start) for run in trained):
+        if any(run.startswith(start) for run in trained):
+            continue
+        other = next((each for each in records if each.spec.id.startswith(start)), None)
+        if other is not None:
             raise CovbenchError(
-                f"No trained run below {source} has an id that begins with {start!r}.",
-                "Ids are what the names of the runs' folders end with: `covbench status --json`.",
+                f"{other.spec.title} can't be tested on other data: it is itself a test, or a part "
+                "of a fold.",
+                "Name a run that was trained on a whole fold.",
             )
+        raise CovbenchError(
+            f"No trained run below {source} has an id that begins with {start!r}.",
+            "Ids are what the names of the runs' folders end with: `covbench status --json`.",
+        )
     found = [
         record
         for run, record in trained.items()

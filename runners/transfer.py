@@ -21,6 +21,7 @@ from runners.plan import Plan, Resources
 from runners.testable import (
     LeftOut,
     cascade_on,
+    check_cascade,
     check_masks,
     check_source,
     check_truth,
@@ -141,6 +142,7 @@ def _job(record: RunRecord, name: str, resources: Resources, here: _Here) -> Job
         LeftOut: There is none.
     """
     spec, store = record.spec, here.store
+    check_cascade(spec)
     check_masks(spec, here.dataset(name))
     dataset = here.dataset(name, spec.task)
     check_truth(record, dataset)

@@ -45,6 +45,24 @@ def try_files(words: Sequence[str]) -> None:
             )
 
 
+def load_named(names: Sequence[str]) -> None:
+    """Load the plug-ins that a command names, their files after a trial.
+
+    Args:
+        names: Files and entry points.
+
+    Raises:
+        CovbenchError: One can't be imported, or there is none of that name.
+    """
+    try_files(names)
+    for name in names:
+        if not load(name):
+            raise CovbenchError(
+                f"There is no plug-in {name}.",
+                "Give the file of a network (my_net.py) or the name of an installed one.",
+            )
+
+
 def _files(words: Sequence[str]) -> Iterable[str]:
     """The files among the terms of a selection."""
     for word in words:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from benchmark.labels import ALL
 from benchmark.protocols import load_protocol
 from results.files import sha256_file
 from results.record import RunRecord
@@ -56,7 +58,7 @@ def trained(
     *changes: str,
     below: bool = False,
     keep: bool = True,
-    targets: Sequence[str] = ("infection",),
+    kinds: Mapping[int, str] = MappingProxyType({}),
     **spec: Any,
 ) -> RunRecord:
     """Write a finished run of such a network into a store.
@@ -67,17 +69,20 @@ def trained(
         changes: Of the protocol.
         below: Whether it finds what is darker.
         keep: Whether the run kept its weights.
-        targets: What was scored: one thing, or all lesions and each class.
+        kinds: Label to name of several kinds of lesion.
         spec: Changes of the spec.
     """
     _register()
     protocol = load_protocol("smoke", [f"size={SIDE}", "normalise=unit", *changes])
     fields = {"settings": protocol.canonical(), "source": source_hash(get_card(NAME)), **spec}
-    record = make_record(NAME, data={"mean": (0.0,) * 3, "std": (1.0,) * 3}, **fields)
-    scores = next(iter(record.scores.values()))
-    record = record.model_copy(update={"scores": dict.fromkeys(targets, scores)})
+    data = {"mean": (0.0,) * 3, "std": (1.0,) * 3, "classes": dict(kinds)}
+    record = make_record(NAME, data=data, **fields)
+    if kinds:
+        scores = next(iter(record.scores.values()))
+        targets = dict.fromkeys((ALL, *kinds.values()), scores)
+        record = record.model_copy(update={"scores": targets})
     if keep:
-        network = Above(3, protocol.num_classes(max(2, len(record.scores))))
+        network = Above(3, protocol.num_classes(max(2, 1 + len(kinds))))
         network.threshold.fill_(threshold)
         network.sign.fill_(-1.0 if below else 1.0)
         path = Store(root).folder(record.spec) / WEIGHTS

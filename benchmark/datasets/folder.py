@@ -37,7 +37,7 @@ from benchmark.datasets.recipes import (
     source_folder,
 )
 from benchmark.datasets.volume import Volume, check_same_grid, in_hounsfield, prepared_slices
-from benchmark.labels import IGNORE
+from benchmark.labels import ALL, IGNORE
 from zoo.errors import CovbenchError
 
 
@@ -105,10 +105,14 @@ class FolderOptions(Options):
             return None
         if any(not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 _-]*", name) for name in names.values()):
             raise ValueError("a name is made of letters, digits, spaces, dashes and underscores")
+        if ALL in names.values():
+            raise ValueError(f"{ALL!r} is what all classes together are called")
         used = set(info.data.get("label_map", {}).values()) - {0, IGNORE}
         if len(used) < 2:
             raise ValueError("one class alone is called infection; name two or more")
-        if set(names) != used or len({*names.values(), "background"}) != len(names) + 1:
+        # Files are named after them, on systems that take `A b` and `a-b` for the same.
+        plain = {re.sub(r"[ _-]+", "-", name).lower() for name in names.values()}
+        if set(names) != used or len({*plain, "background"}) != len(names) + 1:
             listed = ", ".join(str(k) for k in sorted(used))
             raise ValueError(f"each of the classes {listed} needs one name of its own")
         return dict(sorted(names.items()))

@@ -23,7 +23,7 @@ from benchmark.datasets.lists import FOLDS, find_lists, lists_as_json, match_lis
 from benchmark.datasets.manifest import CASES, IMAGES, LUNGS, MANIFEST, MASKS, Manifest
 from benchmark.datasets.prepared import PreparedDataset, data_root, file_hash, tasks_of
 from benchmark.datasets.recipes import REVISION, Decoded, Recipe, Slice
-from benchmark.labels import IGNORE
+from benchmark.labels import IGNORE, unnamed
 from zoo.errors import CovbenchError
 
 Progress = Callable[[int, int], None]
@@ -239,7 +239,7 @@ def _classes(label_map: Mapping[int, int], names: Mapping[int, str]) -> dict[int
     count = len(set(label_map.values()) - {IGNORE})
     if count == 2:
         return {0: "background", 1: "infection"}
-    return {0: "background", **{k: names.get(k, f"class-{k}") for k in range(1, count)}}
+    return {0: "background", **{k: names.get(k, unnamed(k)) for k in range(1, count)}}
 
 
 def _checked(item: Slice, seen: set[str]) -> tuple[Case, dict[int, int]]:

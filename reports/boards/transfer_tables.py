@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
 
+from benchmark.labels import ALL
 from benchmark.metrics import METRICS
 from reports.boards.standings import HEADINGS, PRIMARY
 from reports.frame import summarise, tidy
@@ -181,7 +182,7 @@ def _caption(transfer: Transfer) -> str:
     many = any(len(each) > 1 for each in transfer.tests.values())
     return " ".join(
         [
-            f"{metric.title} as a mean over images, then over runs"
+            f"{metric.title}{_of_all(transfer)} as a mean over images, then over runs"
             f"{' ± sample standard deviation' if many else ''} ({runs}).",
             f"{OWN} The network's own data: each run on the test part of its fold"
             f"{', so that the score is cross-validated' if crossed else ''}.",
@@ -211,3 +212,7 @@ def _notes(transfer: Transfer, failed: Sequence[Failure]) -> list[str]:
 
 def _tests(count: int) -> str:
     return "1 test" if count == 1 else f"{count} tests"
+
+
+def _of_all(transfer: Transfer) -> str:
+    return f" of {ALL}" if transfer.spec.task == "multiclass" else ""

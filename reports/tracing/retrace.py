@@ -187,7 +187,7 @@ def _score(cell: Traced, record: RunRecord, folder: Path, differs: str, truths: 
     score = record.scores.get(cell.target, {}).get(key)
     own = score.value if score else None
     found = Behind(record, folder, values={"records": own}, differs=differs)
-    rows, reason = _case_rows(record, folder)
+    rows, reason = _case_rows(record, folder, cell.target)
     if not rows:
         return replace(
             found,
@@ -204,6 +204,9 @@ def _score(cell: Traced, record: RunRecord, folder: Path, differs: str, truths: 
         values={**found.values, "per-image scores": again},
         differs=differs,
     )
+    if cell.target != next(iter(record.scores)):
+        why = "stored predictions are of all lesions together"
+        return replace(found, reasons={"predictions": why})
     return _deeper(found, rows, rule, METRICS[key], truths)
 
 
@@ -234,9 +237,9 @@ def _deeper(
     return replace(found, values=values, rounded=rounded, differs=differs)
 
 
-def _case_rows(record: RunRecord, folder: Path) -> tuple[list[dict[str, Any]], str]:
-    """The lines of a run's `cases.csv`, or why they can't be used."""
-    cases = read_cases(folder, lambda spec: spec.id == record.spec.id)
+def _case_rows(record: RunRecord, folder: Path, target: str) -> tuple[list[dict[str, Any]], str]:
+    """The lines of a run's per-image scores of a target, or why they can't be used."""
+    cases = read_cases(folder, lambda spec: spec.id == record.spec.id, target=target)
     if not cases.records:
         return [], cases.left_out[0].reason if cases.left_out else "it has no per-image scores"
     return [{str(k): v for k, v in row.items()} for row in cases.frame.to_dict("records")], ""

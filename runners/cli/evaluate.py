@@ -62,6 +62,7 @@ def evaluate(
             "--out", "-o", help="Folder of the records; runs by default, or the store of --from."
         ),
     ] = None,
+    plugin: options.Plugin = None,
     gpus: Annotated[str | None, typer.Option(help="GPUs to use: 0,1 or none.")] = None,
     as_json: options.Json = False,
     limit: options.Limit = None,
@@ -74,6 +75,7 @@ def evaluate(
     """
     from results.record import RunRecord
     from results.store import Store
+    from runners.trial import load_named
 
     if (weights is None) == (from_ is None):
         raise CovbenchError(
@@ -81,10 +83,10 @@ def evaluate(
             "Give --weights FILE, or --from runs --data OTHER for trained runs on another dataset.",
         )
     if weights is not None:
-        for option, given in (("--runs", runs), ("--seeds", seeds)):
+        for option, given in (("--runs", runs), ("--seeds", seeds), ("--plugin", plugin)):
             if given is not None:
                 raise CovbenchError(
-                    f"{option} chooses trained runs.", "Give it with --from, not with --weights."
+                    f"{option} goes with trained runs.", "Give it with --from, not with --weights."
                 )
         out = out or Path("runs")
         plan, failed = _score_weights(
@@ -100,7 +102,10 @@ def evaluate(
         if not data:
             raise CovbenchError("Tested on which dataset?", "Give --data, such as --data ct100.")
         out = out or from_
-        plan, failed = _score_runs(from_, models, runs, data, protocol, folds, seeds, out, gpus)
+        load_named(plugin or ())
+        plan, failed = _score_runs(
+            from_, models, runs, data, protocol, folds, seeds, out, gpus, tuple(plugin or ())
+        )
     store = Store(out)
     found = [store.read(job.spec) for job in plan.jobs]
     records = [record for record in found if isinstance(record, RunRecord)]
@@ -164,6 +169,7 @@ def _score_runs(
     seeds: str | None,
     out: Path,
     gpus: str | None,
+    plugins: tuple[str, ...],
 ) -> tuple[Plan, int]:
     """Test trained runs on other datasets; returns the plan and how many of the tests failed."""
     from benchmark.datasets import data_root
@@ -187,10 +193,18 @@ def _score_runs(
         seeds=options.parse_numbers(seeds, "seed", 0),
     )
     slots, device, threads = slots_and_threads(gpus, None)
-    plugins = chosen.plugins if chosen else ()
+    plugins += tuple(each for each in chosen.plugins if each not in plugins) if chosen else ()
     with opened(source) as root:
         resources = Resources(out, data_root(), plugins, device, threads)
-        found = plan_transfers(root, options.split_commas(data), resources, wanted)
+        try:
+            found = plan_transfers(root, options.split_commas(data), resources, wanted)
+        except CovbenchError as error:
+            if root == source or str(root) not in error.remedy:
+                raise
+            raise CovbenchError(  # the file that it names is gone when the command ends
+                error.problem,
+                f"`covbench import {source} --to FOLDER`, and give that file there: --plugin.",
+            ) from error
         options.check_writable(out)
         plan = found.plan
         word = "test" if len(plan.jobs) == 1 else "tests"

@@ -99,6 +99,15 @@ Json = Annotated[
 ]
 
 
+Plugin = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="The file or package of a network that isn't built in; it is run as code.",
+        show_default=False,
+    ),
+]
+
+
 def _set_limits(words: list[str] | None) -> list[str] | None:
     from zoo.limits import set_limits
 

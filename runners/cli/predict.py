@@ -57,13 +57,7 @@ def predict(
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda or cuda:1; a GPU where there is one.")
     ] = None,
-    plugin: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="The file or package of a network that isn't built in; it is run as code.",
-            show_default=False,
-        ),
-    ] = None,
+    plugin: options.Plugin = None,
     force: Annotated[bool, typer.Option(help="Write over what lies in --out.")] = False,
     as_json: options.Json = False,
     limit: options.Limit = None,
@@ -77,13 +71,15 @@ def predict(
     from runners.predicting.chain import build_chain
     from runners.predicting.outputs import Wish, targets_of
     from runners.predicting.table import write_table
+    from runners.trial import load_named
 
     levels = _window(window)
     drawn = _overlays(overlays)
     paths = find_scans(input_, without=out)
     found = find_run(from_, run)
     lungs = find_run(from_, lung_run) if lung_run is not None else None
-    chain = build_chain(found, _device(device), lungs, tuple(plugin or ()))
+    load_named(plugin or ())
+    chain = build_chain(found, _device(device), lungs)
     # Two networks may have been trained in two windows: then the user must say which to take.
     wish = Wish(chain, levels or chain.window, levels, drawn)
     options.check_writable(out)

@@ -15,7 +15,6 @@ from benchmark.window import Window
 from results.find import Found, find_run
 from runners.predicting.network import Predictor, Slice, build_predictor
 from zoo.errors import CovbenchError
-from zoo.plugins import load
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -88,9 +87,7 @@ class Chain:
                 yield Slice(one.probability, one.mask, lung.mask)
 
 
-def build_chain(
-    run: Found, device: torch.device, lung_run: Found | None = None, plugins: tuple[str, ...] = ()
-) -> Chain:
+def build_chain(run: Found, device: torch.device, lung_run: Found | None = None) -> Chain:
     """The networks that a run needs, ready.
 
     Args:
@@ -98,15 +95,18 @@ def build_chain(
             record names, from the same store.
         device: Where to compute.
         lung_run: A run of the task lung that outlines the lungs beside a direct run.
-        plugins: Files and entry points of networks that aren't built in.
 
     Raises:
         CovbenchError: A run kept no weights, comes from another version, needs a plug-in, or the
             runs don't go together.
     """
-    for plugin in plugins:
-        load(plugin)
-    task = run.record.spec.task
+    task, trained = run.record.spec.task, run.record.spec.trained
+    if trained is not None:
+        raise CovbenchError(
+            f"{run.record.spec.title} is a test of the trained run {trained.run[:12]}.",
+            f"Predict with that one: --run {trained.run[:12]}, and the store that it was trained "
+            "in after --from.",
+        )
     if lung_run is not None and lung_run.record.spec.task != "lung":
         raise CovbenchError(
             f"{lung_run.record.spec.title} outlines no lungs: it was trained on the task "

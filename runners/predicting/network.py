@@ -17,10 +17,9 @@ from benchmark.datasets.prepared import PreparedDataset, data_root, stretch
 from benchmark.protocols import Protocol
 from benchmark.window import Window
 from results.find import Found
-from results.record import RunRecord
 from results.spec import RunSpec, canonical_json
 from runners.evaluate import predict
-from runners.train import InputScale, set_precision
+from runners.train import InputScale
 from runners.weights import load_weights
 from zoo.cards import Card
 from zoo.errors import CovbenchError
@@ -72,7 +71,7 @@ class Predictor:
     @property
     def classes(self) -> dict[int, str]:
         """Label to name of what it tells apart; empty where that is one thing."""
-        return _classes(self.run.record)
+        return self.run.record.data.classes
 
     @property
     def window(self) -> Window:
@@ -99,7 +98,6 @@ class Predictor:
         Raises:
             CovbenchError: The network's output is not finite.
         """
-        set_precision(self.protocol)
         data = self.run.record.data
         scale = InputScale(data.mean, data.std)
         for start in range(0, len(grey), self.batch):
@@ -141,7 +139,13 @@ def build_predictor(run: Found, device: torch.device) -> Predictor:
     channels = len(run.record.data.mean)
     if spec.cascade is not None and spec.cascade.mask == "channel":
         channels += 1
-    classes = protocol.num_classes(max(2, 1 + len(_classes(run.record))))
+    kinds = run.record.data.classes
+    if (spec.task == "multiclass") != bool(kinds):
+        raise CovbenchError(
+            f"The record of {spec.title} doesn't say what its labels mean.",
+            "Run it again: covbench run --force.",
+        )
+    classes = protocol.num_classes(max(2, 1 + len(kinds)))
     network = create_model(spec.model, channels, classes, **options)
     load_weights(network, weights, card)
     return Predictor(
@@ -152,12 +156,6 @@ def build_predictor(run: Found, device: torch.device) -> Predictor:
         device=device,
         changed=source_hash(card) != spec.source,
     )
-
-
-def _classes(record: RunRecord) -> dict[int, str]:
-    """Label to name of a run's classes; empty where it has one. Its scores name them in order."""
-    names = list(record.scores)[1:]  # the first is all of them
-    return dict(enumerate(names, start=1))
 
 
 def _protocol(spec: RunSpec) -> Protocol:

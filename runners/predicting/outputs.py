@@ -271,7 +271,7 @@ def _colours(chain: Chain, classes: Mapping[int, str]) -> dict[int, str]:
     """The colour of each label of the mask; that of the lungs is theirs alone."""
     if chain.only_lungs:
         return {1: BLUE}
-    others = [each for each in PALETTE if each != BLUE]
+    others = [each for each in PALETTE if each not in (BLUE, "#000000")]  # seen on any grey
     return {label: others[(label - 1) % len(others)] for label in classes or (1,)}
 
 

@@ -15,8 +15,11 @@ from benchmark.labels import ALL
 from reports.words import no_formula
 from results.files import write_atomically
 from runners.predicting.outputs import Facts
+from zoo.errors import CovbenchError
+from zoo.limits import read_limited
 
 TABLE = "involvement.csv"
+_SIDES = ("right", "left")
 COLUMNS = (
     "input",
     "region",
@@ -71,10 +74,10 @@ def in_words(facts: Facts) -> str:
     words = []
     both = parts.get("both")
     if both and both.infected_voxels is None:
-        sizes = [f"{side} {_size(parts[side], 'lung')}" for side in ("right", "left")]
+        sizes = [f"{side} {_size(parts[side], 'lung')}" for side in _SIDES if side in parts]
         words.append(f"lungs {_size(both, 'lung')} ({', '.join(sizes)})")
     elif both:
-        sides = [f"{side} {_percent(parts[side])}" for side in ("right", "left")]
+        sides = [f"{side} {_percent(parts[side])}" for side in _SIDES if side in parts]
         words.append(f"{_percent(both)} of the lungs ({', '.join(sides)})")
     if "everywhere" in parts:
         words.append(f"infected {_size(parts['everywhere'], 'infected')}")
@@ -103,8 +106,8 @@ def _rounded(value: float | None) -> float | None:
 def _all_facts(out: Path) -> Iterable[Facts]:
     for path in sorted(out.rglob("*_mask.json")):
         try:
-            facts = Facts.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValidationError):
+            facts = Facts.model_validate_json(read_limited(path, "manifest_bytes"))
+        except (OSError, ValidationError, CovbenchError):
             continue  # of another program
         if facts.mask:
             yield facts

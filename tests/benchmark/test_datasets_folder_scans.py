@@ -178,6 +178,8 @@ def test_names_go_with_a_label_map(folder: Any):
         ("1:glass", ("name two or more",)),
         ("1:glass,2:glass", ("one name of its own",)),
         ("1:glass,2:background", ("one name of its own",)),
+        ("1:all lesions,2:glass", ("all classes together",)),
+        ("1:Ground glass,2:ground-glass", ("one name of its own",)),  # one name of a file
         ("1:glass,2:", ("letters, digits",)),
         ("glass,dense", ("classes",)),
     ],

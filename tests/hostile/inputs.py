@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from benchmark.datasets.inputs import find_scans, read_scan
+from benchmark.involvement import Part
 from runners.predicting.outputs import Facts, begin, finished, make, targets_of
+from runners.predicting.table import write_table
 from tests.hostile.case import Case
 from tests.hostile.folders import IMAGE, VOLUME, files
 from tests.hostile.series import slice_bytes
@@ -24,7 +27,8 @@ class _Chain:
     """A network that finds what is brighter than half."""
 
     target = SimpleNamespace(
-        run=SimpleNamespace(record=SimpleNamespace(spec=SimpleNamespace(id="a" * 64, title="net")))
+        run=SimpleNamespace(record=SimpleNamespace(spec=SimpleNamespace(id="a" * 64, title="net"))),
+        classes={},
     )
     lungs = None
     predictors = ()
@@ -53,6 +57,7 @@ def predicted(path: Path, out: Path) -> list[Facts]:
     for target in targets_of(find_scans(path, without=results), path, results):
         asked = begin(target, _WISH)
         found.append(finished(target, asked) or make(target, asked, _WISH.chain, lambda *_: None))
+    write_table(results)
     return found
 
 
@@ -115,11 +120,32 @@ def _images() -> Iterator[Case]:
                right=lambda found: len(found) == 2)  # fmt: skip
 
 
+def _facts(voxels: int) -> bytes:
+    """Facts of another image, whose lungs together have so many voxels, and no left or right."""
+    part = Part("both", 10**30, voxels, None, None)
+    facts = Facts(
+        input="b.png",
+        input_sha256="0" * 64,
+        run="1" * 64,
+        title="another",
+        lung_run=None,
+        source_changed=False,
+        hounsfield=(-1250.0, 250.0),
+        given=None,
+        overlays="none",
+        mask="2" * 64,
+    )
+    text = facts.model_dump_json().replace('"parts":[]', f'"parts":[{json.dumps(asdict(part))}]')
+    return text.encode()
+
+
 def _results() -> Iterator[Case]:
     secret = b"not to be touched"
     for name, given in (
         ("damaged facts", {"before/a_mask.json": b"{"}),
         ("facts of another", {"before/a_mask.json": json.dumps({"run": "x"}).encode()}),
+        ("facts with numbers that no float holds", {"before/b_mask.json": _facts(10**400)}),
+        ("facts with half of the lungs", {"before/b_mask.json": _facts(5)}),
         ("facts that are nested", {"before/a_mask.json": b"[" * 100_000}),
         ("facts that are a pipe", {"before/a_mask.json": os.mkfifo}),
         ("facts that are a link out", {"before/a_mask.json": "../../../in/data/secret"}),

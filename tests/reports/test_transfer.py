@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.datasets.inside import Cascade
 from reports.boards.leaderboard import write_leaderboard
 from reports.boards.transfer_tables import transfer_tables
 from reports.comparison import compare
@@ -271,6 +272,30 @@ def test_tests_alone_make_a_report_without_own_scores(store: Store, tmp_path: Pa
     assert [cell.value for cell in table.rows[0].cells][:2] == [None, pytest.approx(0.45)]
     assert all(cell.value is None for row in table.rows for cell in row.cells[2:])
     assert all("not in this store" in note for row in table.rows for note in row.notes)
+
+
+def test_tests_with_an_earlier_lung_network_are_left_out(tmp_path: Path) -> None:
+    store = Store(tmp_path / "runs")
+    lung = make_record(task="lung", data_hash=HASHES["here"])
+    store.write(lung.model_copy(update={"files": {WEIGHTS: "7" * 64}}))
+    cascade = {"task": "hierarchical", "cascade": Cascade()}
+    trained = make_record(data_hash=HASHES["here"], needs=(lung.spec.id,), **cascade)
+    store.write(trained.model_copy(update={"files": {WEIGHTS: "1" * 64}}))
+    for data, lungs in (("there", "7" * 64), ("third", "8" * 64)):
+        origin = Trained(
+            run=trained.spec.id,
+            dataset="here",
+            data_hash=HASHES["here"],
+            fold=1,
+            fold_hash="1" * 64,
+            lungs=lungs,
+        )
+        place = {"dataset": data, "data_hash": HASHES[data], "fold": 0, "fold_hash": "0" * 64}
+        made = make_record(weights="1" * 64, trained=origin, **place, **cascade)
+        store.write(made.model_copy(update={"training": None}))
+    (found,) = transfers(read_holdings(store.root).records)
+    assert found.stale == 1
+    assert [tested for _, tested in found.tests] == [HASHES["there"]]
 
 
 def test_tests_of_earlier_weights_are_left_out(store: Store) -> None:

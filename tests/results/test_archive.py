@@ -293,6 +293,25 @@ def test_weights_and_sources_go_along_where_they_are_asked_for(tmp_path: Path) -
     assert (folder / "my_net.py").exists() and found.sources == 1
 
 
+def test_the_tables_of_each_class_go_along_and_are_hidden_too(tmp_path: Path) -> None:
+    store = Store(tmp_path / "runs")
+    record = write_run(store, DICE, data=DATA)
+    table = (store.folder(record.spec) / CASES).read_bytes()
+    record = add_file(store, record, "cases-ground-glass.csv", table)
+    for number, keep in enumerate((Keep(), Keep(sources=True), Keep(hide_cases=True))):
+        pack(store.root, tmp_path / f"{number}", keep=keep)
+        found = unpack(tmp_path / f"{number}", tmp_path / f"to{number}")
+        folder = Store(tmp_path / f"to{number}").folder(record.spec)
+        there = (folder / "cases-ground-glass.csv").read_bytes()
+        assert there == (folder / CASES).read_bytes()
+        assert (there == table) != keep.hide_cases
+        assert found.sources == 0
+    bad = add_file(store, record, "cases-consolidation.csv", b"no,table")
+    assert bad.files.keys() > record.files.keys()
+    packed = pack(store.root, tmp_path / "bad")
+    assert len(packed.left_out) == 1 and len(packed.specs) == 1
+
+
 def test_only_the_wanted_runs_go(store: Store, tmp_path: Path) -> None:
     packed = pack(store.root, tmp_path / "a", lambda spec: spec.model == "unet")
     assert [(spec.model, spec.seed) for spec in packed.specs] == [("unet", 0), ("unet", 1)]

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pytest
 
+from benchmark.labels import ALL
 from results.record import Failure, RunRecord
 from results.spec import canonical_json, sha256
 from tests.factory import make_failure, make_record, make_scores
@@ -112,3 +114,24 @@ def test_a_validation_curve_comes_back() -> None:
     assert again == changed
     assert again.training is not None and again.training.validation_curve == (0.5, 0.25, 0.75)
     assert again.data.n_validation == 4
+
+
+def test_several_classes_are_named_in_a_block_that_the_hash_covers() -> None:
+    names = {1: "ground glass", 2: "consolidation"}
+    record = make_record(data={"classes": names})
+    scores = dict.fromkeys(("consolidation", "ground glass", ALL), make_scores(0.5))
+    # As a database that sorts keys would write it: the hash is the same.
+    payload = json.loads(record.model_copy(update={"scores": scores}).to_text())
+    again = RunRecord.from_text(json.dumps(payload, sort_keys=True))
+    assert next(iter(again.scores)) == ALL
+    assert again.data.classes == names
+    payload["data"]["classes"]["1"] = "consolidation"
+    with pytest.raises(ValueError, match="SHA-256"):
+        RunRecord.from_text(json.dumps(payload))
+    assert "classes" not in json.loads(make_record().to_text())["data"]
+
+
+@pytest.mark.parametrize("labels", [(0, 1), (1, 3), (2, 3), range(1, 256)])
+def test_classes_that_no_mask_can_hold_are_refused(labels: Sequence[int]) -> None:
+    with pytest.raises(ValueError, match="fewer than 255"):
+        make_record(data={"classes": {label: f"kind {label}" for label in labels}})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from PIL import Image
 
 from benchmark.datasets import open_dataset
-from results.store import load_records
+from results.predictions import read_predictions
+from results.store import Store, load_records
 from runners.cli import run_cli
 
 NAMES = ["all lesions", "ground glass", "consolidation"]
@@ -68,6 +70,44 @@ def test_each_class_has_its_scores_and_its_table(
     assert run_cli(report) == 0
     written = (tmp_path / "report" / "leaderboard.md").read_text()
     assert all(name in written for name in NAMES)
+
+
+def test_stored_predictions_are_the_scored_masks_and_every_table_is_traced(
+    kinds: str, pair: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "runs"
+    asked = ["run", "--models", str(pair), "--data", kinds, "--task", "multiclass"]
+    changes = ("max_steps=30", "lr=0.02", "epochs=50")
+    smoke = [word for each in changes for word in ("--set", each)]
+    assert run_cli([*asked, "--protocol", "smoke", *smoke, "--out", str(out)]) == 0
+    close = 0
+    for record in load_records(out):
+        folder = Store(out).folder(record.spec)
+        rows = {row["id"]: row for row in csv.DictReader((folder / "cases.csv").open())}
+        for name, probability in read_predictions(out, record).items():
+            at_half = int((probability == 128).sum())  # which may be either
+            scored = int(rows[name]["tp"]) + int(rows[name]["fp"])
+            assert 0 <= int((probability >= 128).sum()) - scored <= at_half
+            close += int(((probability > 100) & (probability < 156)).sum())
+    assert close, "some pixels were hard to tell"
+
+    to = tmp_path / "report"
+    assert run_cli(["report", "--from", str(out), "--to", str(to)]) == 0
+    capsys.readouterr()
+    (row, *_) = {record.spec.row for record in load_records(out)}
+    agree = {}
+    tables = json.loads((to / "leaderboard.trace.json").read_text())["tables"]
+    assert len(tables) == len(NAMES)
+    for table in tables:
+        for column in ("dice_slice", "miou_pooled"):
+            words = ["trace", f"{to / 'leaderboard.md'}#{table}", row, column, "--json"]
+            assert run_cli(words) == 0
+            (cell,) = json.loads(capsys.readouterr().out)
+            for check in cell["checks"]:
+                agree[table, column, check["from"]] = check["agrees"]
+    assert not any(each is False for each in agree.values()), agree
+    levels = {level for (_, _, level), same in agree.items() if same}
+    assert levels == {"records", "per-image scores", "predictions"}
 
 
 def test_a_direct_run_on_several_classes_is_refused(

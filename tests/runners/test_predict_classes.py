@@ -24,7 +24,8 @@ from tests.trained import SIDE, trained
 LUNG, TISSUE, GLASS, DENSE = -800, 0, 160, 240
 """Hounsfield units; in the lung window their grey is 76, 212, 240 and 253 of 255."""
 
-KINDS = (ALL, "ground glass", "consolidation")
+NAMES = {1: "ground glass", 2: "consolidation"}
+KINDS = (ALL, *NAMES.values())
 
 
 @pytest.fixture
@@ -32,8 +33,8 @@ def runs(tmp_path: Path) -> Path:
     """A store: lesions from 232 of 255, dense ones from 245; and a run on what is darker than
     148."""
     root = tmp_path / "runs"
-    trained(root, 232 / 255, task="multiclass", targets=KINDS)
-    trained(root, 148 / 255, below=True, task="lung", targets=("lung",))
+    trained(root, 232 / 255, task="multiclass", kinds=NAMES)
+    trained(root, 148 / 255, below=True, task="lung")
     return root
 
 
@@ -132,7 +133,7 @@ def test_a_trained_run_gives_its_test_images_the_classes_that_were_scored(
         root=data_root,
         groups=r"^(p\d)",
         label_map={0: 0, 1: 1, 2: 2},
-        classes={1: "ground glass", 2: "consolidation"},
+        classes=NAMES,
     )
     out = tmp_path / "trained"
     asked = ["run", "--models", f"{pair},!*01", "--data", "two-kinds", "--task", "multiclass"]

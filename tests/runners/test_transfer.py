@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from benchmark.datasets import PreparedDataset, open_dataset, prepare_dataset
+from benchmark.datasets.inside import Cascade
 from benchmark.protocols import load_protocol
 from results.cases import CASES
 from results.record import RunRecord
@@ -207,6 +208,7 @@ def test_what_cannot_be_tested_is_left_out_with_its_reason(
     kept(store, trained, seed=3, source="0" * 64)
     kept(store, trained, seed=4, model="nobodys-net")
     kept(store, trained, seed=5, task="hierarchical")
+    kept(store, trained, seed=6, task="hierarchical", cascade=Cascade(), needs=(bare.spec.id,))
     found = plan(store, data_root, "strangers")
     assert only(found).spec.seed == 0
     said = "\n".join(found.notes)
@@ -215,7 +217,8 @@ def test_what_cannot_be_tested_is_left_out_with_its_reason(
         "seed 1: its weights.safetensors is gone",
         "seed 2: its weights.safetensors is not the one of its record",
         "no network nobodys-net here",
-        "seed 5: its lung run is not in the store",
+        "seed 5: its record says of a cascade one thing and another",
+        "seed 6: its lung run is not in the store",
     ):
         assert reason in said
 
@@ -265,7 +268,7 @@ def test_a_lung_run_is_tested_on_the_lungs(
         (["--from", "x"], "on which dataset"),
         (["--from", "x", "--data", "phantom", "--set", "size=8"], "settings"),
         (["--from", "x", "--data", "phantom"], "x"),
-        (["--weights", "x", "--runs", "y"], "--runs chooses trained runs"),
+        (["--weights", "x", "--runs", "y"], "--runs goes with trained runs"),
     ],
 )
 @pytest.mark.usefixtures("data_root")

@@ -33,8 +33,14 @@ def assert_same(found: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4 if exact else 0.0, atol=bound)
 
 
+OLD_TORCH = torch.__version__.startswith("2.6.")
+"""Its export can't follow a list that is taken from, nor MONAI's check of a size."""
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_exported_and_in_channels_last_it_gives_the_same(name: str) -> None:
+    if OLD_TORCH and name in ("frrn", "swinunetr"):
+        pytest.skip("torch 2.6 can't export it")
     network, images = network_and_images(name)
     with torch.no_grad():
         expected = network(images)
