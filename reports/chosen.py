@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import TypeVar
 
 from reports.comparison import Comparison, compare
 from reports.sides import Side
 from results.cases import Cases
 from results.spec import RunSpec
 from zoo.errors import CovbenchError, unknown
+
+INFECTION = "infection"
+
+T = TypeVar("T")
+
+
+def of_task(found: Sequence[T], task: str | None, truth: Callable[[T], str]) -> list[T]:
+    """The comparisons that are scored against what a task asks for.
+
+    Args:
+        found: The comparisons.
+        task: A task; hierarchical runs are scored against the infection. None is the infection
+            where some are scored against it, as a store of cascades holds their lungs, too.
+        truth: What one of them is scored against.
+
+    Raises:
+        CovbenchError: There is none.
+    """
+    truths = sorted({truth(each) for each in found})
+    if task is None and INFECTION not in truths:
+        return list(found)
+    wanted = INFECTION if task in (None, "hierarchical") else task
+    if wanted not in truths:
+        raise unknown("task", str(task), truths, ", ".join(truths))
+    return [each for each in found if truth(each) == wanted]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +81,8 @@ class Place:
         return same and spec.row == row and spec.trained is None and spec.inner is None
 
     def __str__(self) -> str:
-        return f"{self.spec.dataset}, {self.protocol}"
+        what = "" if self.spec.truth == INFECTION else f", {self.spec.truth}"
+        return f"{self.spec.dataset}, {self.protocol}{what}"
 
 
 def places_of(
@@ -215,5 +242,6 @@ def _several(what: str, found: Sequence[Place]) -> CovbenchError:
     places = dict.fromkeys(map(str, found))
     return CovbenchError(
         f"There are several comparisons of {what}: {'; '.join(places)}.",
-        "Choose one with --data and --protocol; a changed protocol is named with its changes.",
+        "Choose one with --data, --protocol and --task; a changed protocol is named with its "
+        "changes.",
     )

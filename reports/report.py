@@ -111,7 +111,8 @@ def write_report(
         paths += write_sidecar(tables, out, name, store or root, holdings.records)
     scenes = [
         Scene(each, table, wish.metric)
-        for (each, _), table in zip(_targets(holdings), boards, strict=True)
+        for (each, target), table in zip(_targets(holdings), boards, strict=True)
+        if target == each.comparison.targets[0]  # which is what figures are of
     ]
     paths += write_figures(scenes, wish.figures, out / "figures", wish.formats)
     if "md" in wish.formats:
@@ -140,8 +141,12 @@ def _check(holdings: Holdings, wish: Wish) -> None:
 
 
 def _targets(holdings: Holdings) -> list[tuple[Subject, str]]:
-    """Each comparison with each of its targets."""
-    return [(each, target) for each in holdings.subjects for target in each.comparison.targets]
+    """Each comparison with each of its targets, and what the scores of that target say."""
+    return [
+        (each.of(target), target)
+        for each in holdings.subjects
+        for target in each.comparison.targets
+    ]
 
 
 def _leaderboards(

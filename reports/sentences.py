@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmark.labels import ALL
 from benchmark.metrics import Metric
 from benchmark.statistics import Bootstrap, Interval, PairTest, Scores, Unit
 from reports.sides import Side, left_out_of, named
@@ -184,3 +185,9 @@ def difference_sentences(test: PairTest, shown: Shown, resample_seeds: bool) -> 
         f"{p_text(test.p)}; median difference {shown.number(median.estimate)} {shown.step} "
         f"({shown.span(median)}); matched-pairs rank-biserial correlation {test.biserial:.2f}.",
     ]
+
+
+def scored(spec: RunSpec) -> str:
+    """What per-image scores and stored predictions are of, after a comma; nothing for infection."""
+    what = {"infection": "", "multiclass": f", {ALL}"}
+    return what.get(spec.truth, f", {spec.truth}")

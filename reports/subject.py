@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reports.analysis import Analysis, analyse
-from reports.chosen import Place
+from reports.chosen import Place, of_task
 from reports.comparison import Comparison, Entry, compare
-from results.cases import Cases, read_cases
+from results.cases import Cases, cases_name, read_cases
 from results.machines import MachineProfile
 from results.record import Failure, RunRecord
 from results.store import Damaged, Store
@@ -27,6 +27,7 @@ class Subject:
         analysis: What the per-image scores say of the rows that have every run.
         machine: A profile of the networks' speed, where one was chosen.
         mark: What tells it from another of the same name: other data, or another revision.
+        by_class: The same as `analysis` for every target but the first, where classes are scored.
     """
 
     root: Path
@@ -34,6 +35,13 @@ class Subject:
     analysis: Analysis
     machine: MachineProfile | None = None
     mark: str = ""
+    by_class: Mapping[str, Analysis] = field(default_factory=dict)
+
+    def of(self, target: str) -> Subject:
+        """The same, with what the per-image scores say of one target."""
+        if target == self.comparison.targets[0]:
+            return self
+        return replace(self, analysis=self.by_class[target])
 
     @property
     def name(self) -> str:
@@ -62,6 +70,7 @@ class Holdings:
         failures: The last failure of each run that has no record.
         damaged: Records that can't be read.
         cases: Its per-image scores, with the runs whose file can't be used.
+        class_cases: Those of each class, by its name, where several are scored.
     """
 
     root: Path
@@ -70,6 +79,7 @@ class Holdings:
     failures: tuple[Failure, ...]
     damaged: tuple[Damaged, ...]
     cases: Cases
+    class_cases: Mapping[str, Cases] = field(default_factory=dict)
 
 
 def read_holdings(root: Path, machine: MachineProfile | None = None) -> Holdings:
@@ -88,28 +98,53 @@ def read_holdings(root: Path, machine: MachineProfile | None = None) -> Holdings
     recorded = {folder for folder, each in found if isinstance(each, RunRecord)}
     failures = tuple(store.all_failures(recorded))
     cases = read_cases(root, found=found)
-    subjects = _subjects(root, records, failures, cases, machine)
+    class_cases = {
+        target: read_cases(root, found=having, target=target)
+        for target, having in _tables_of_classes(found).items()
+    }
+    subjects = _subjects(root, records, failures, cases, class_cases, machine)
     damaged = tuple(each for _, each in found if isinstance(each, Damaged))
-    return Holdings(root, subjects, records, failures, damaged, cases)
+    return Holdings(root, subjects, records, failures, damaged, cases, class_cases)
+
+
+def _tables_of_classes(
+    found: Sequence[tuple[Path, RunRecord | Damaged]],
+) -> dict[str, list[tuple[Path, RunRecord | Damaged]]]:
+    """The runs that kept per-image scores of each class, by its name."""
+    having: dict[str, list[tuple[Path, RunRecord | Damaged]]] = defaultdict(list)
+    for folder, record in found:
+        if isinstance(record, RunRecord):
+            targets = list(record.scores)
+            for target in targets[1:]:
+                if cases_name(targets, target) in record.files:
+                    having[target].append((folder, record))
+    return having
 
 
 def merge(first: Holdings, second: Holdings, machine: MachineProfile | None = None) -> Holdings:
     """Two stores as one; a run that both hold counts once, as the first has it."""
-    import pandas as pd
-
     known = {record.spec.id for record in first.records}
     records = first.records + tuple(r for r in second.records if r.spec.id not in known)
     failures = first.failures + second.failures
-    scored = {record.spec.id for record in first.cases.records}
-    frame = second.cases.frame
-    added = frame[~frame["run"].isin(scored)]
-    cases = Cases(
-        pd.concat([first.cases.frame, added], ignore_index=True),
-        first.cases.records + tuple(r for r in second.cases.records if r.spec.id not in scored),
-        first.cases.left_out + second.cases.left_out,
+    cases = _joined(first.cases, second.cases)
+    class_cases = {**second.class_cases, **first.class_cases}
+    for target in first.class_cases.keys() & second.class_cases.keys():
+        class_cases[target] = _joined(first.class_cases[target], second.class_cases[target])
+    subjects = _subjects(first.root, records, failures, cases, class_cases, machine)
+    damaged = first.damaged + second.damaged
+    return Holdings(first.root, subjects, records, failures, damaged, cases, class_cases)
+
+
+def _joined(first: Cases, second: Cases) -> Cases:
+    import pandas as pd
+
+    scored = {record.spec.id for record in first.records}
+    added = second.frame[~second.frame["run"].isin(scored)]
+    return Cases(
+        pd.concat([first.frame, added], ignore_index=True),
+        first.records + tuple(r for r in second.records if r.spec.id not in scored),
+        first.left_out + second.left_out,
     )
-    subjects = _subjects(first.root, records, failures, cases, machine)
-    return Holdings(first.root, subjects, records, failures, first.damaged + second.damaged, cases)
 
 
 def _subjects(
@@ -117,14 +152,19 @@ def _subjects(
     records: tuple[RunRecord, ...],
     failures: tuple[Failure, ...],
     cases: Cases,
+    class_cases: Mapping[str, Cases],
     machine: MachineProfile | None,
 ) -> tuple[Subject, ...]:
-    places = {each.key: Place(each, cases) for each in compare(cases.records)}
+    of_all = _Analyses.of(cases)
+    of_class = {target: _Analyses.of(each) for target, each in class_cases.items()}
     found = []
     for comparison in compare(records, failures):
-        place = places.get(comparison.key)
-        nothing = Analysis(Place(Comparison(comparison.spec, ()), cases), ())
-        found.append(Subject(root, comparison, analyse(place) if place else nothing, machine))
+        by_class = {
+            target: of_class.get(target, _Analyses(cases, {})).of_comparison(comparison)
+            for target in comparison.targets[1:]
+        }
+        analysis = of_all.of_comparison(comparison)
+        found.append(Subject(root, comparison, analysis, machine, by_class=by_class))
     names = Counter(each.name for each in found)
     return tuple(
         replace(each, mark=each.comparison.key[:8]) if names[each.name] > 1 else each
@@ -132,8 +172,31 @@ def _subjects(
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Analyses:
+    """The comparisons that some per-image scores make, by key."""
+
+    cases: Cases
+    places: Mapping[str, Place]
+
+    @classmethod
+    def of(cls, cases: Cases) -> _Analyses:
+        return cls(cases, {each.key: Place(each, cases) for each in compare(cases.records)})
+
+    def of_comparison(self, comparison: Comparison) -> Analysis:
+        """What they say of the rows of a comparison; nothing where none of its runs has any."""
+        place = self.places.get(comparison.key)
+        if place is None:
+            return Analysis(Place(Comparison(comparison.spec, ()), self.cases), ())
+        return analyse(place)
+
+
 def one_subject(
-    subjects: Sequence[Subject], root: Path, data: str | None, protocol: str | None
+    subjects: Sequence[Subject],
+    root: Path,
+    data: str | None,
+    protocol: str | None,
+    task: str | None,
 ) -> Subject:
     """The one comparison of a store that is meant.
 
@@ -142,6 +205,7 @@ def one_subject(
         root: The folder of the store, for errors.
         data: Name of the dataset.
         protocol: Name of the protocol, with its changes or without.
+        task: See `of_task`.
 
     Raises:
         CovbenchError: There is none, or there are several.
@@ -164,11 +228,13 @@ def one_subject(
         ]
         if not found:
             raise unknown("protocol", protocol, protocols, ", ".join(sorted(protocols)))
+    found = of_task(found, task, lambda each: each.comparison.spec.truth)
     if len(found) > 1:
         places = dict.fromkeys(str(each.analysis.place) for each in found)
         raise CovbenchError(
             f"There are several comparisons below {root}: {'; '.join(places)}.",
-            "Choose one with --data and --protocol; a changed protocol is named with its changes.",
+            "Choose one with --data, --protocol and --task; a changed protocol is named with its "
+            "changes.",
         )
     return found[0]
 

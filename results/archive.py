@@ -132,7 +132,7 @@ class _Parcel:
         for name, expected in record.files.items():
             content = None
             # Of other files only sources may go along, and only where they are asked for.
-            table = name.startswith("cases-")
+            table = name.startswith("cases-") and name.endswith(".csv")
             if table or wanted.get(name, self.keep.sources):
                 kind = kind_of(f"{record.spec.folder}/{name}")
                 try:

@@ -37,6 +37,12 @@ def read_predictions(root: Path, record: RunRecord) -> dict[str, npt.NDArray[np.
     from results.contents import check_predictions  # both need the name of the file
     from results.untrusted import Refused
 
+    if record.spec.task == "multiclass" and not record.data.classes:
+        raise CovbenchError(
+            f"The predictions of {record.spec.title} are of an earlier covbench: they are not the "
+            "masks that were scored.",
+            "Run it again: covbench run --force.",
+        )
     path = Store(root).folder(record.spec) / PREDICTIONS
     expected = record.files.get(PREDICTIONS)
     if expected is None or not path.is_file():

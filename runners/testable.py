@@ -79,8 +79,13 @@ def check_truth(record: RunRecord, dataset: PreparedDataset) -> None:
             harmless=True,
         )
     kinds = kinds_of(dataset.classes)
+    if kinds and not record.data.classes:
+        raise LeftOut(
+            "its record, of an earlier covbench, doesn't say what its labels mean",
+            "Run it again: covbench run --force.",
+        )
     if kinds != record.data.classes:
-        words = [listed(list(each.values())) or "none" for each in (kinds, record.data.classes)]
+        words = [listed(list(each.values())) for each in (kinds, record.data.classes)]
         raise LeftOut(
             f"{dataset.name} has other classes: {words[0]}; the run's: {words[1]}",
             "Prepare it with those of the training: --option label_map=... --option classes=...",

@@ -49,6 +49,9 @@ def _pairs(value: object) -> object:
     return value
 
 
+_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9 _-]{0,58}[A-Za-z0-9])?"
+
+
 class FolderOptions(Options):
     """How the files are to be read.
 
@@ -103,16 +106,19 @@ class FolderOptions(Options):
     def _named(cls, names: dict[int, str] | None, info: Any) -> dict[int, str] | None:
         if names is None:
             return None
-        if any(not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 _-]*", name) for name in names.values()):
-            raise ValueError("a name is made of letters, digits, spaces, dashes and underscores")
-        if ALL in names.values():
+        if any(not re.fullmatch(_NAME, name) for name in names.values()):
+            raise ValueError(
+                "a name is made of up to 60 letters, digits, spaces, dashes and underscores, and "
+                "begins and ends with a letter or digit"
+            )
+        # Files are named after them, on systems that take `A b` and `a-b` for the same.
+        plain = [re.sub(r"[ _-]+", "-", name).lower() for name in (ALL, *names.values())]
+        if plain[0] in plain[1:]:
             raise ValueError(f"{ALL!r} is what all classes together are called")
         used = set(info.data.get("label_map", {}).values()) - {0, IGNORE}
         if len(used) < 2:
             raise ValueError("one class alone is called infection; name two or more")
-        # Files are named after them, on systems that take `A b` and `a-b` for the same.
-        plain = {re.sub(r"[ _-]+", "-", name).lower() for name in names.values()}
-        if set(names) != used or len({*plain, "background"}) != len(names) + 1:
+        if set(names) != used or len({*plain, "background"}) != len(names) + 2:
             listed = ", ".join(str(k) for k in sorted(used))
             raise ValueError(f"each of the classes {listed} needs one name of its own")
         return dict(sorted(names.items()))

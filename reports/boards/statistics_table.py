@@ -37,7 +37,7 @@ def statistics_table(
         return None
     against = baseline if baseline in analysis.rows else standings[0].row
     tests = {test.first: test for test in analysis.tests(metric, against)}
-    shown, truth = Shown(metric), subject.comparison.spec.truth
+    shown, target = Shown(metric), subject.comparison.targets[0]
     columns = (
         replace(shown.column("mean", metric.title), shows="interval"),
         Column("rank_interval", "Rank, 95 %", style="text"),
@@ -51,12 +51,12 @@ def statistics_table(
     rows = [_row(each, tests.get(each.row), shown) for each in standings]
     return Table(
         name=slug(f"statistics-{subject.name}-{metric.key}"),
-        title=f"{metric.title} of patients: {title(subject.comparison, truth)}",
+        title=f"{metric.title} of patients: {title(subject.comparison, target)}",
         columns=columns,
         rows=tuple(rows),
         caption=_caption(subject, metric, against, declared=baseline is not None),
         notes=analysis.skipped,
-        context={**context_of(subject.comparison, truth), "metric": metric.key},
+        context={**context_of(subject.comparison, target), "metric": metric.key},
     )
 
 

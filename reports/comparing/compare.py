@@ -14,6 +14,7 @@ from reports.sentences import (
     means_sentence,
     notes,
     p_text,
+    scored,
 )
 from reports.sides import Side, check_paired, scores_of
 from reports.tables.table import Cell, Column, Row, Table
@@ -72,7 +73,7 @@ def pair_tables(
     return [
         Table(
             f"means-{slug}",
-            f"{metric.title} of {first.label} and {second.label}, {spec.dataset}",
+            f"{metric.title} of {first.label} and {second.label}, {spec.dataset}{scored(spec)}",
             (
                 Column("protocol", "Protocol", style="text"),
                 shown.column("mean", metric.title),

@@ -23,7 +23,7 @@ from reports.comparing.scorings import (
     settings_of,
     settings_towards,
 )
-from reports.sentences import Shown
+from reports.sentences import Shown, scored
 from reports.sides import Side, named, scores_of
 from reports.tables.table import Cell, Column, Table
 from reports.tables.table import Row as Line
@@ -82,6 +82,11 @@ def factors_table(
     if any(each.threshold != HALF for each in settings) and _masks(sides, root):
         settings = [each for each in settings if each.threshold == HALF]
         notes.append("The stored predictions are masks alone: other thresholds can't be tried.")
+    elif place.spec.truth == "multiclass":
+        notes.append(
+            "A stored probability is that of the likeliest class against the background alone, and "
+            "thresholds are of that."
+        )
     rescored = _rescored(sides, root, settings, truths_of(place.spec))
     found = {each.label: _means(sides, rescored.lines[each], each.metric) for each in settings}
     shown, names = Shown(metric), [side.label for side in sides]
@@ -94,7 +99,7 @@ def factors_table(
         name += f"-towards-{towards.name}"
     return Table(
         re.sub(r"[^A-Za-z0-9-]+", "-", name),
-        f"{metric.title} on {spec.dataset} under {place.protocol}"
+        f"{metric.title} on {spec.dataset}{scored(spec)} under {place.protocol}"
         + (f", scored as in {towards.name}" if towards else "")
         + ": one factor at a time",
         (

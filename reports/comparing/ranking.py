@@ -11,7 +11,7 @@ from benchmark.metrics import Metric
 from benchmark.statistics import Agreement, PairTest, agreement, pair_tests
 from reports.chosen import Place
 from reports.comparing.compare import resample
-from reports.sentences import UNITS, Shown, differences, notes, p_text
+from reports.sentences import UNITS, Shown, differences, notes, p_text, scored
 from reports.sides import Side, check_paired, scores_of
 from reports.tables.table import Cell, Column, Row, Table
 from zoo.errors import CovbenchError
@@ -73,11 +73,11 @@ def ranking_table(
         _row(place, test, found, [drawn.mean(each).estimate for each in (test.second, test.first)])
         for place, test in enumerate(tests)
     ]
-    dataset = first.spec.dataset
+    dataset, what = first.spec.dataset, scored(first.spec)
     name = re.sub(r"[^A-Za-z0-9-]+", "-", f"ranks-{dataset}-{'-'.join(protocols)}-{metric.key}")
     return Table(
         name,
-        f"{metric.title} on {dataset} under {protocols[0]} and {protocols[1]}",
+        f"{metric.title} on {dataset}{what} under {protocols[0]} and {protocols[1]}",
         (
             shown.column("first", protocols[0]),
             shown.column("second", protocols[1]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmark.metrics import METRICS, Metric
+from reports.boards.caption import title
 from reports.sentences import UNITS, Shown
 from reports.sides import named
 from reports.subject import Subject
@@ -25,9 +26,8 @@ def score_words(metric: Metric) -> str:
 
 
 def where(subject: Subject) -> str:
-    """The data and the protocol: `phantom, protocol smoke`."""
-    place = subject.analysis.place
-    return f"{place.spec.dataset}, protocol {place.protocol}"
+    """The data, the protocol, and what was segmented: `phantom, protocol smoke, lung`."""
+    return title(subject.comparison, subject.comparison.targets[0])
 
 
 def unit_word(subject: Subject, metric: Metric) -> str:

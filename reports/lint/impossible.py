@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmark.metrics import METRICS, Confusion, InconsistentScores, aggregate
@@ -17,7 +16,7 @@ from reports.lint.numbers import contradictions, differ, impossible_scores, numb
 from reports.lint.runs import command, done, in_words, rows_or_table
 from reports.subject import Holdings
 from reports.transfer import transfers
-from results.cases import CASES
+from results.cases import cases_name
 from results.record import RunRecord
 from results.spec import SCORING_REVISION
 
@@ -63,10 +62,16 @@ def impossible_transfers(holdings: Holdings) -> Iterator[Finding]:
                     )
 
 
-def _problems(record: RunRecord, lines: Sequence[Line] | None, comparison: Comparison) -> list[str]:
-    """What can't be of a run's numbers."""
-    against = _against_cases(record, lines, comparison) if lines else ()
-    return list(chain(contradictions(record), impossible_scores(record), against))
+def _problems(
+    record: RunRecord, lines: Mapping[str, Sequence[Line]] | None, comparison: Comparison
+) -> list[str]:
+    """What can't be of a run's numbers; `lines` by what was segmented."""
+    against = [
+        problem
+        for target, own in (lines or {}).items()
+        for problem in _against_cases(record, target, own, comparison)
+    ]
+    return [*contradictions(record), *impossible_scores(record), *against]
 
 
 def other_truth(holdings: Holdings) -> Iterator[Finding]:
@@ -107,53 +112,55 @@ def _truth(record: RunRecord) -> tuple[object, ...]:
     return record.data.n_train, record.data.n_test, pixels
 
 
-def _lines(holdings: Holdings) -> dict[str, list[Line]]:
-    """The lines of each run's cases.csv, by its id."""
-    lines: dict[str, list[Line]] = defaultdict(list)
-    for line in holdings.cases.frame.to_dict("records"):
-        lines[str(line["run"])].append({str(name): value for name, value in line.items()})
+def _lines(holdings: Holdings) -> dict[str, dict[str, list[Line]]]:
+    """The lines of each run's per-image scores, by its id and what was segmented."""
+    first = {record.spec.id: next(iter(record.scores)) for record in holdings.cases.records}
+    lines: dict[str, dict[str, list[Line]]] = defaultdict(lambda: defaultdict(list))
+    for target, cases in [("", holdings.cases), *holdings.class_cases.items()]:
+        for line in cases.frame.to_dict("records"):
+            run = str(line["run"])
+            own = {str(name): value for name, value in line.items()}
+            lines[run][target or first[run]].append(own)
     return lines
 
 
 def _against_cases(
-    record: RunRecord, lines: Sequence[Line], comparison: Comparison
+    record: RunRecord, target: str, lines: Sequence[Line], comparison: Comparison
 ) -> Iterator[str]:
     """Where a record does not follow from its per-image scores, or these from their counts."""
+    name = cases_name(list(record.scores), target)
     if len({line["id"] for line in lines}) < len(lines):
-        yield f"its {CASES} names an image twice"
+        yield f"its {name} names an image twice"
     if len(lines) != record.data.n_test:
-        yield f"its {CASES} has {len(lines)} images, and {record.data.n_test} were tested"
+        yield f"its {name} has {len(lines)} images, and {record.data.n_test} were tested"
     protocol = comparison.protocol
     if protocol is None or record.spec.scoring_revision != SCORING_REVISION:
         return  # scored by rules that this covbench does not know
-    if len(record.scores) != 1:
-        return  # per-image scores are those of one target
-    target = next(iter(record.scores))
     try:
         counts = pooled_counts(lines)
         expected = aggregate(lines, [str(line["group"]) for line in lines], protocol.score)
         wrong = [str(line["id"]) for line in lines if _wrong(line, protocol.score)]
     except (InconsistentScores, KeyError, ValueError):
-        yield f"its {CASES} has no pixel counts that can be added up"
+        yield f"its {name} has no pixel counts that can be added up"
         return
     if wrong:
-        yield f"its {CASES} has scores that don't follow from an image's counts ({listed(wrong)})"
+        yield f"its {name} has scores that don't follow from an image's counts ({listed(wrong)})"
     own = record.counts.get(target)
     if own is not None and Confusion(own.tp, own.fp, own.fn, own.tn) != counts:
-        yield f"its pixel counts are not the sum of those in its {CASES}"
+        yield f"its pixel counts are not the sum of those in its {name}"
     for key, score in record.scores[target].items():
         if key not in expected or METRICS[key].aggregation == "pooled":
             continue
         made = expected[key]
         label = METRICS[key].label
         if differ(score.value, made.value):
-            yield f"{label} is {number(score.value)} where its {CASES} gives {number(made.value)}"
+            yield f"{label} is {number(score.value)} where its {name} gives {number(made.value)}"
         elif (score.n, score.undefined, score.penalised) != (
             made.n,
             made.undefined,
             made.penalised,
         ):
-            yield f"{label} counts other images as defined or penalised than its {CASES}"
+            yield f"{label} counts other images as defined or penalised than its {name}"
 
 
 def _wrong(line: Line, rule: ScoreRule) -> bool:

@@ -121,8 +121,11 @@ def _sortable(cell: Cell) -> float | str | None:
 
 def _details(holdings: Holdings, subject: Subject, table: Table, images: bool) -> dict[str, Any]:
     """What a leaderboard has beyond its table."""
+    target = table.context["target"]
+    subject, first = subject.of(target), target == subject.comparison.targets[0]
     standing = standing_sentences(subject.analysis)
-    pictures: Pictures | None = pictures_of(subject.comparison) if images else None
+    # Stored predictions, and so pictures, are of the first target.
+    pictures: Pictures | None = pictures_of(subject.comparison) if images and first else None
     found = []
     for row in table.rows:
         entry, place = subject.entry(row.label), standing.get(row.label, "")

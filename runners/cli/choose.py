@@ -38,6 +38,7 @@ def choose(
     from_: options.From = Path("runs"),
     data: options.WhichData = None,
     protocol: options.WhichProtocol = None,
+    task: options.WhichTask = None,
     as_json: options.Json = False,
     limit: options.Limit = None,
 ) -> int:
@@ -61,7 +62,7 @@ def choose(
     metric = by_named(by)
     profile = find_profile(machine) if machine else None
     with opened(from_) as root:
-        subject = one_subject(read_holdings(root).subjects, from_, data, protocol)
+        subject = one_subject(read_holdings(root).subjects, from_, data, protocol, task)
     choice = chosen_of(subject, metric, limits, profile)
     if as_json:
         options.print_json(choice_objects(choice))

@@ -38,6 +38,7 @@ def compare(
     ] = "dice",
     data: options.WhichData = None,
     protocol: options.WhichProtocol = None,
+    task: options.WhichTask = None,
     protocols: Annotated[
         str | None,
         typer.Option(
@@ -78,6 +79,7 @@ def compare(
     chosen = options.parse_numbers(folds, "fold", 1), options.parse_numbers(seeds, "seed", 0)
     if to is not None:
         options.check_writable(to)
+    from reports.chosen import of_task
     from reports.comparing.compare import pair_tables
     from reports.sides import metric_named
     from results.shared import opened
@@ -92,7 +94,10 @@ def compare(
         open_ = cache(lambda store: stack.enter_context(opened(store)))
 
         def read(store: Path) -> list[Place]:
-            return _places(open_(store), keep, data, None if protocols is not None else protocol)
+            found = _places(open_(store), keep, data, None if protocols is not None else protocol)
+            if task is None and not factors and protocols is None:
+                return found  # the names of rows tell it
+            return of_task(found, task, lambda each: each.spec.truth)
 
         places = read(from_) if factors or protocols is not None else []
         if factors or (protocols is not None and _untrained(places, protocols)):

@@ -73,6 +73,15 @@ WhichData = Annotated[
 WhichProtocol = Annotated[
     str | None, typer.Option("--protocol", "-p", help="Which protocol, where there are several.")
 ]
+WhichTask = Annotated[
+    str | None,
+    typer.Option(
+        "--task",
+        help="Scored against what, where there are several: infection, lung, multiclass; infection "
+        "where some are.",
+        show_default=False,
+    ),
+]
 OnlyFolds = Annotated[
     str | None, typer.Option("--folds", "--fold", help="Only these folds: 1-5 or 1,3.")
 ]

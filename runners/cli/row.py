@@ -30,6 +30,7 @@ def row(
     ] = Path("runs"),
     data: options.WhichData = None,
     protocol: options.WhichProtocol = None,
+    task: options.WhichTask = None,
     metric: options.Ranked = "dice",
     spread: options.Spread = "runs",
     machine: options.Machine = None,
@@ -76,7 +77,7 @@ def row(
     console = options.messages()
     with opened(beside) as folder:
         others = read_holdings(folder, profile)
-        place = one_subject(others.subjects, beside, data, protocol)
+        place = one_subject(others.subjects, beside, data, protocol, task)
         spec, wanted = place.comparison.spec, place.comparison.wanted
         settings = _settings(place)
         _check_data(spec.dataset, spec.truth, spec.data_hash)

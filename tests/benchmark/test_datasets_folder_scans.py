@@ -181,6 +181,9 @@ def test_names_go_with_a_label_map(folder: Any):
         ("1:all lesions,2:glass", ("all classes together",)),
         ("1:Ground glass,2:ground-glass", ("one name of its own",)),  # one name of a file
         ("1:glass,2:", ("letters, digits",)),
+        ("1:glass,2:glass-", ("ends with a letter",)),
+        (f"1:{'x' * 61},2:glass", ("up to 60 letters",)),
+        ("1:All-Lesions,2:glass", ("all classes together",)),
         ("glass,dense", ("classes",)),
     ],
 )

@@ -238,17 +238,34 @@ def test_no_run_has_the_score(subject: Subject) -> None:
 def test_which_comparison_is_meant(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with pytest.raises(CovbenchError, match="no finished runs"):
-        one_subject(read_holdings(tmp_path).subjects, tmp_path, None, None)
+        one_subject(read_holdings(tmp_path).subjects, tmp_path, None, None, None)
     store.write(make_record("a"))
     store.write(make_record("a", dataset="other", data_hash="e" * 64))
     store.write(make_record("a", protocol="mine", settings={"input": {"size": 3}}))
     subjects = read_holdings(tmp_path).subjects
     with pytest.raises(CovbenchError, match="several comparisons") as error:
-        one_subject(subjects, tmp_path, None, None)
+        one_subject(subjects, tmp_path, None, None, None)
     assert "other, smoke" in error.value.problem
-    assert one_subject(subjects, tmp_path, "other", None).comparison.spec.dataset == "other"
-    assert one_subject(subjects, tmp_path, "phantom", "mine").comparison.spec.protocol == "mine"
+    assert one_subject(subjects, tmp_path, "other", None, None).comparison.spec.dataset == "other"
+    assert (
+        one_subject(subjects, tmp_path, "phantom", "mine", None).comparison.spec.protocol == "mine"
+    )
     with pytest.raises(CovbenchError, match="Unknown dataset 'othr'"):
-        one_subject(subjects, tmp_path, "othr", None)
+        one_subject(subjects, tmp_path, "othr", None, None)
     with pytest.raises(CovbenchError, match="Unknown protocol 'smok'"):
-        one_subject(subjects, tmp_path, "phantom", "smok")
+        one_subject(subjects, tmp_path, "phantom", "smok", None)
+
+
+def test_a_store_of_cascades_is_of_the_infection_unless_lungs_are_asked_for(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(make_record("a"))
+    store.write(make_record("a", task="lung", data_hash="e" * 64))
+    subjects = read_holdings(tmp_path).subjects
+
+    def truth(task: str | None) -> str:
+        return one_subject(subjects, tmp_path, None, None, task).comparison.spec.truth
+
+    assert truth(None) == truth("infection") == truth("hierarchical") == "infection"
+    assert truth("lung") == "lung"
+    with pytest.raises(CovbenchError, match="Unknown task 'lungs'"):
+        truth("lungs")

@@ -306,6 +306,10 @@ def test_the_tables_of_each_class_go_along_and_are_hidden_too(tmp_path: Path) ->
         assert there == (folder / CASES).read_bytes()
         assert (there == table) != keep.hide_cases
         assert found.sources == 0
+    named = add_file(store, record, "cases-net.py", b"a source with no place in an archive")
+    assert len(pack(store.root, tmp_path / "source").specs) == 1
+    record = named.model_copy(update={"files": record.files})
+    write_atomically(store.folder(record.spec) / "record.json", record.to_text())
     bad = add_file(store, record, "cases-consolidation.csv", b"no,table")
     assert bad.files.keys() > record.files.keys()
     packed = pack(store.root, tmp_path / "bad")

@@ -56,7 +56,10 @@ def test_none_is_lost_and_none_unreadable(kills: int, tmp_path: Path) -> None:
 
     interrupted = 0
     landed = 0
-    for round_ in range(kills // 2):
+    round_ = 0
+    # On a busy machine most kills come between two writes: then some more are sent.
+    while landed < kills or (interrupted <= kills // 4 and landed < 5 * kills):
+        round_ += 1
         root = tmp_path / f"runs{round_}"
         records = [record_of(1000 * round_ + seed) for seed in range(RUNS)]
         ours, theirs = os.pipe()
@@ -89,5 +92,5 @@ def test_none_is_lost_and_none_unreadable(kills: int, tmp_path: Path) -> None:
         for folder in {path.parent for path in root.rglob(TEMPORARY)}:
             remove_abandoned(folder)
         assert list(root.rglob(TEMPORARY)) == []
-    assert landed == kills
+    assert landed >= kills
     assert interrupted > kills // 4, "hardly a kill came in the middle of a write"

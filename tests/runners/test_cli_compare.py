@@ -99,3 +99,22 @@ def test_mistakes_are_told_in_two_lines(
     assert len(lines) == 2
     assert problem in lines[0]
     assert remedy in lines[1]
+
+
+def test_lungs_beside_the_infection(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(root)
+    for model, mean in (("unet", 0.9), ("enet", 0.8)):
+        for protocol in ({}, {"protocol": "miniseg-code"}):
+            settings = load_protocol(protocol.get("protocol", "smoke")).canonical()
+            dice = {f"{patient}-1": mean + patient / 100 for patient in range(8)}
+            lung = {"task": "lung", "data_hash": "e" * 64, "settings": settings, **protocol}
+            write_run(store, dice, model=model, seed=0, **lung)
+            write_run(store, dice, model=model, seed=1, **lung)
+    shared = ["--from", root, "--protocols", "smoke,miniseg-code"]
+    of_infection, of_lungs = (found(capsys, *shared, *task) for task in ((), ("--task", "lung")))
+    assert {row["name"] for row in of_infection} == {"unet", "enet"}
+    assert {row["name"] for row in of_lungs} == {"unet (lung)", "enet (lung)"}
+    (one, *_) = found(capsys, "unet (lung)", "enet (lung)", "--from", root, "--protocol", "smoke")
+    assert one["mean"] == pytest.approx(0.935)

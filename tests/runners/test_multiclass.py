@@ -11,9 +11,12 @@ import pytest
 from PIL import Image
 
 from benchmark.datasets import open_dataset
+from reports.lint import lint
+from reports.subject import read_holdings
 from results.predictions import read_predictions
 from results.store import Store, load_records
 from runners.cli import run_cli
+from zoo.errors import CovbenchError
 
 NAMES = ["all lesions", "ground glass", "consolidation"]
 
@@ -72,42 +75,84 @@ def test_each_class_has_its_scores_and_its_table(
     assert all(name in written for name in NAMES)
 
 
-def test_stored_predictions_are_the_scored_masks_and_every_table_is_traced(
-    kinds: str, pair: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def two(kinds: str, pair: Path, tmp_path: Path) -> Path:
+    """A store with two networks that were trained on several kinds of lesion."""
     out = tmp_path / "runs"
     asked = ["run", "--models", str(pair), "--data", kinds, "--task", "multiclass"]
     changes = ("max_steps=30", "lr=0.02", "epochs=50")
     smoke = [word for each in changes for word in ("--set", each)]
     assert run_cli([*asked, "--protocol", "smoke", *smoke, "--out", str(out)]) == 0
+    return out
+
+
+def test_stored_predictions_are_the_masks_that_were_scored(two: Path) -> None:
     close = 0
-    for record in load_records(out):
-        folder = Store(out).folder(record.spec)
+    for record in load_records(two):
+        folder = Store(two).folder(record.spec)
         rows = {row["id"]: row for row in csv.DictReader((folder / "cases.csv").open())}
-        for name, probability in read_predictions(out, record).items():
+        for name, probability in read_predictions(two, record).items():
             at_half = int((probability == 128).sum())  # which may be either
             scored = int(rows[name]["tp"]) + int(rows[name]["fp"])
             assert 0 <= int((probability >= 128).sum()) - scored <= at_half
             close += int(((probability > 100) & (probability < 156)).sum())
     assert close, "some pixels were hard to tell"
 
+
+def test_predictions_of_records_that_name_no_classes_are_not_believed(two: Path) -> None:
+    record = load_records(two)[0]
+    data = record.data.model_copy(update={"classes": {}})
+    with pytest.raises(CovbenchError, match="of an earlier covbench"):
+        read_predictions(two, record.model_copy(update={"data": data}))
+
+
+@pytest.mark.parametrize("spread", ["runs", "interval"])
+def test_every_number_of_every_table_is_made_again(
+    two: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], spread: str
+) -> None:
     to = tmp_path / "report"
-    assert run_cli(["report", "--from", str(out), "--to", str(to)]) == 0
-    capsys.readouterr()
-    (row, *_) = {record.spec.row for record in load_records(out)}
-    agree = {}
+    asked = ["report", "--from", str(two), "--to", str(to), "--spread", spread, "--html"]
+    assert run_cli(asked) == 0
     tables = json.loads((to / "leaderboard.trace.json").read_text())["tables"]
     assert len(tables) == len(NAMES)
-    for table in tables:
-        for column in ("dice_slice", "miou_pooled"):
-            words = ["trace", f"{to / 'leaderboard.md'}#{table}", row, column, "--json"]
-            assert run_cli(words) == 0
-            (cell,) = json.loads(capsys.readouterr().out)
-            for check in cell["checks"]:
-                agree[table, column, check["from"]] = check["agrees"]
+    agree: dict[tuple[str, str, str, str], bool | None] = {}
+    values = {}
+    for name, table in tables.items():
+        for row in sorted({record.spec.row for record in load_records(two)}):
+            for column in ("dice_slice", "miou_pooled", "hausdorff_slice_px"):
+                words = ["trace", f"{to / 'leaderboard.md'}#{name}", row, column, "--json"]
+                capsys.readouterr()
+                assert run_cli(words) == 0
+                (cell,) = json.loads(capsys.readouterr().out)
+                values[table["context"]["target"], row, column] = cell["value"]
+                for check in cell["checks"]:
+                    agree[name, row, column, check["from"]] = check["agrees"]
     assert not any(each is False for each in agree.values()), agree
-    levels = {level for (_, _, level), same in agree.items() if same}
-    assert levels == {"records", "per-image scores", "predictions"}
+    assert {level for (*_, level), same in agree.items() if same} == {
+        "records",
+        "per-image scores",
+        "predictions",
+    }
+    assert len({round(value, 9) for value in values.values()}) > len(values) // 2
+    # A figure is of all lesions, and drawn once.
+    text = (to / "figures" / "captions.md").read_text()
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert len(headings) == len(set(headings))
+    assert "multiclass: all lesions" in text
+
+
+def test_a_changed_score_of_a_class_is_found(two: Path, tmp_path: Path) -> None:
+    record = load_records(two)[0]
+    own = record.scores["ground glass"]
+    key = "assd_slice_px"
+    value = own[key].value
+    assert value is not None
+    forged = {**own, key: own[key].model_copy(update={"value": value * 0.999})}
+    scores = {**record.scores, "ground glass": forged}
+    path = Store(two).folder(record.spec) / "record.json"
+    path.write_text(record.model_copy(update={"scores": scores}).to_text())
+    found = [each for each in lint(read_holdings(two)) if each.rule == "impossible"]
+    assert len(found) == 1 and "cases-ground-glass.csv gives" in found[0].text
 
 
 def test_a_direct_run_on_several_classes_is_refused(
