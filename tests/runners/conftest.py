@@ -103,11 +103,16 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def misbehaving(tmp_path: Path) -> Path:
+def misbehaving(tmp_path: Path) -> Iterator[Path]:
     """A file with a good network and five that fail, each in its own way."""
+    from zoo.registry import cards, forget
+
     path = tmp_path / "misbehaving_nets.py"
     path.write_text(TINY + MISBEHAVING)
-    return path
+    yield path
+    # The same names are another file's in the next test.
+    for module in {card.module for card in cards().values() if card.name == "good"}:
+        forget(module)
 
 
 @pytest.fixture
