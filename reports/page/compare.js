@@ -108,10 +108,15 @@ function verdict(section, chosen, found) {
       { class: "note" },
       `Paired bootstrap over ${found.n} ${metric.units}, 10,000 resamples: about new `,
       `${metric.units}, for the networks as they were trained, and for a pair that was chosen `,
-      "beforehand, since of many pairs some differ by chance. With test and effect size: ",
-      el("code", {}, `covbench compare ${quoted(a)} ${quoted(b)} --metric ${metric.key}`),
+      "beforehand, since of many pairs some differ by chance.",
+      ...(section.pairs.command ? command(a, b, metric) : []),
     ),
   ];
+}
+
+function command(a, b, metric) {
+  const words = `covbench compare ${quoted(a)} ${quoted(b)} --metric ${metric.key}`;
+  return [" With test and effect size: ", el("code", {}, words)];
 }
 
 /** A row's name as a shell takes it. */

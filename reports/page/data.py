@@ -138,6 +138,7 @@ def _details(holdings: Holdings, subject: Subject, table: Table, images: bool) -
     if pairs is not None:
         places = {row.label: place for place, row in enumerate(table.rows)}
         pairs["rows"] = [places[label] for label in pairs["rows"]]
+        pairs["command"] = first  # `covbench compare` is of the first target, too
     return {
         "cards": found,
         "pareto": _pareto(subject, table),

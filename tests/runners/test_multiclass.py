@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 from benchmark.datasets import open_dataset
+from reports.boards.standings import leaderboard_tables
 from reports.lint import lint
+from reports.page.data import page_data
 from reports.subject import read_holdings
 from results.predictions import read_predictions
 from results.store import Store, load_records
@@ -80,7 +82,7 @@ def two(kinds: str, pair: Path, tmp_path: Path) -> Path:
     """A store with two networks that were trained on several kinds of lesion."""
     out = tmp_path / "runs"
     asked = ["run", "--models", str(pair), "--data", kinds, "--task", "multiclass"]
-    changes = ("max_steps=30", "lr=0.02", "epochs=50")
+    changes = ("max_steps=30", "lr=0.02", "epochs=50", "split.folds=2")
     smoke = [word for each in changes for word in ("--set", each)]
     assert run_cli([*asked, "--protocol", "smoke", *smoke, "--out", str(out)]) == 0
     return out
@@ -139,6 +141,16 @@ def test_every_number_of_every_table_is_made_again(
     headings = [line for line in text.splitlines() if line.startswith("#")]
     assert len(headings) == len(set(headings))
     assert "multiclass: all lesions" in text
+
+
+def test_the_page_offers_the_command_where_it_gives_the_numbers_shown(two: Path) -> None:
+    holdings = read_holdings(two)
+    tables = leaderboard_tables(holdings.records)
+    sections = page_data(holdings, tables, images=False)["sections"]
+    assert [section["pairs"]["command"] for section in sections] == [True, False, False]
+    # Scores of a patient are those of the class of the table.
+    shown = [section["pairs"]["metrics"][0]["values"] for section in sections]
+    assert shown[0] != shown[1] != shown[2]
 
 
 def test_a_changed_score_of_a_class_is_found(two: Path, tmp_path: Path) -> None:
