@@ -32,6 +32,8 @@ PALETTE = (
 
 BLUE, VERMILION, GREEN, GREY = PALETTE[0], PALETTE[1], PALETTE[2], "#666666"
 _FONT = 8.0
+_LINE = 0.16
+"""Inches of a line of a title."""
 SMALL = 6.5
 """Size in points of names and numbers beside the data."""
 
@@ -64,8 +66,12 @@ def style_axes(axis: Axes, *, grid: Literal["both", "x", "y"] | None = "both") -
 
 
 def set_title(figure: Figure, text: str) -> None:
-    """A figure's title: at the left, in as many lines as its width asks for."""
+    """A figure's title: at the left, in as many lines as its width asks for.
+
+    Beyond two lines, as of a protocol with many changes, the figure grows by them.
+    """
     title = wrapped(figure, text)
+    figure.set_figheight(figure.get_figheight() + _LINE * max(0, title.count("\n") - 1))
     figure.suptitle(title, fontsize=_FONT + 1, x=0.01, ha="left", parse_math=False)
 
 

@@ -108,6 +108,7 @@ def test_predictions_of_records_that_name_no_classes_are_not_believed(two: Path)
         read_predictions(two, record.model_copy(update={"data": data}))
 
 
+@pytest.mark.filterwarnings("error:constrained_layout")  # a long title leaves room for the axes
 @pytest.mark.parametrize("spread", ["runs", "interval"])
 def test_every_number_of_every_table_is_made_again(
     two: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], spread: str
