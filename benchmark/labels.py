@@ -11,11 +11,6 @@ ALL = "all lesions"
 """The first target of several classes: all of them together."""
 
 
-def nameless(label: int, name: str) -> bool:
-    """Whether a class bears its number alone, since nobody named it."""
-    return name == unnamed(label)
-
-
 def unnamed(label: int) -> str:
     """What a class is called that nobody named."""
     return f"class-{label}"

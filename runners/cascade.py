@@ -13,7 +13,7 @@ from benchmark.bank import ImageBank
 from benchmark.complexity import Cost
 from benchmark.datasets import Fold, PreparedDataset
 from benchmark.protocols import Protocol
-from results.find import find_run
+from results.find import Found, find_run
 from results.predictions import read_predictions
 from results.record import RunRecord
 from results.store import Store
@@ -49,8 +49,8 @@ def lungs_of(job: Job, dataset: PreparedDataset, fold: Fold) -> dict[str, Bytes]
     cascade = job.spec.cascade
     if cascade is not None and cascade.lungs == "truth":
         return {dataset.cases[i].id: dataset.lung(i) * np.uint8(255) for i in wanted}
-    if job.lungs is not None:
-        return _outlined(job, dataset, wanted)
+    if (brought := _brought(job)) is not None:
+        return _outlined(job, brought, dataset, wanted)
     found: dict[str, Bytes] = {}
     for record in _needed(job):
         found.update(read_predictions(job.store, record))
@@ -64,9 +64,19 @@ def lungs_of(job: Job, dataset: PreparedDataset, fold: Fold) -> dict[str, Bytes]
     return {case.id: _at(found[case.id], (case.height, case.width)) for case in cases}
 
 
-def _outlined(job: Job, dataset: PreparedDataset, wanted: Sequence[int]) -> dict[str, Bytes]:
-    """The lungs of slices by the trained lung network that the job names."""
-    found = find_run(job.store, str(job.lungs))
+def _brought(job: Job) -> Found | None:
+    """The lung run whose network a cascade brings to another dataset, if this is one."""
+    return find_run(job.store, str(job.lungs)) if job.lungs is not None else None
+
+
+def _outlined(
+    job: Job, found: Found, dataset: PreparedDataset, wanted: Sequence[int]
+) -> dict[str, Bytes]:
+    """The lungs of slices by a trained lung network.
+
+    Raises:
+        CovbenchError: It is no longer the one of the plan.
+    """
     expected = job.spec.trained.lungs if job.spec.trained else None
     if found.record.files.get(WEIGHTS) != expected:
         raise CovbenchError(
@@ -106,15 +116,14 @@ def _at(probability: Bytes, shape: tuple[int, int]) -> Bytes:
 
 def lung_cards(job: Job) -> tuple[Card, ...]:
     """The card of the lung network that a cascade brings to another dataset, if this is one."""
-    if job.lungs is None:
-        return ()
-    return (get_card(find_run(job.store, str(job.lungs)).record.spec.model),)
+    brought = _brought(job)
+    return () if brought is None else (get_card(brought.record.spec.model),)
 
 
 def cost_of(job: Job, second: Cost) -> Cost:
     """What a run's row costs in use: of a cascade with predicted lungs, both of its networks."""
-    if job.lungs is not None:
-        first = find_run(job.store, str(job.lungs)).record.cost
+    if (brought := _brought(job)) is not None:
+        first = brought.record.cost
     elif job.needs:
         first = _needed(job)[0].cost
     else:

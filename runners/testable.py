@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmark.datasets import PreparedDataset
 from benchmark.datasets.inside import Cascade
-from benchmark.labels import kinds_of, nameless
+from benchmark.labels import kinds_of, unnamed
 from benchmark.protocols import Protocol
 from reports.comparison import Comparison
 from reports.words import listed
@@ -90,7 +90,7 @@ def check_truth(record: RunRecord, dataset: PreparedDataset) -> None:
             f"{dataset.name} has other classes: {words[0]}; the run's: {words[1]}",
             "Prepare it with those of the training: --option label_map=... --option classes=...",
         )
-    if any(nameless(label, name) for label, name in kinds.items()):
+    if any(name == unnamed(label) for label, name in kinds.items()):
         raise LeftOut(
             "nothing says that the classes of both are the same: they have no names",
             "Prepare both with names: --option classes=1:ground glass,2:consolidation",

@@ -12,7 +12,7 @@ from benchmark.datasets.dicom_geometry import AGAIN, Header, text
 from zoo.errors import CovbenchError
 from zoo.limits import limits, raising
 
-_SUFFIXES = (".dcm", ".dicom", ".ima")
+SUFFIXES = (".dcm", ".dicom", ".ima")
 _PLAIN = "Save it uncompressed, for example with dcmconv +te of DCMTK."
 _USED = (
     "Rows",
@@ -71,11 +71,12 @@ def series_files(folder: Path) -> list[Path]:
 
 def holds_series(folder: Path) -> bool:
     """Whether a folder, or one in it, has a file that says it is DICOM."""
-    return any(_claims(path) for path in series_files(folder))
+    return any(says_dicom(path) for path in series_files(folder))
 
 
-def _claims(path: Path) -> bool:
-    if path.suffix.lower() in _SUFFIXES:
+def says_dicom(path: Path) -> bool:
+    """Whether a file says that it is DICOM, by its name or by the mark at its byte 128."""
+    if path.suffix.lower() in SUFFIXES:
         return True
     try:
         with path.open("rb") as file:
@@ -134,7 +135,7 @@ def read_file(path: Path, *, pixels: bool) -> Any:
     except CovbenchError:
         raise
     except InvalidDicomError as error:
-        if path.suffix.lower() in _SUFFIXES:
+        if path.suffix.lower() in SUFFIXES:
             raise damaged(path, error) from error
         return None
     except PermissionError as error:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.datasets import nifti
+from benchmark.datasets.dicom_files import SUFFIXES, says_dicom
 from benchmark.datasets.readers import PICTURE_SUFFIXES, Grey, read_image
 from benchmark.datasets.volume import Volume, grey_slices, own_window
 from benchmark.window import LUNG_WINDOW, Window
@@ -82,7 +83,7 @@ def find_scans(path: Path, without: Path | None = None) -> list[Path]:
         if hidden or (left_out and (inside == left_out or left_out in inside.parents)):
             continue
         files = sorted(each for each in folder.iterdir() if each.is_file())
-        if any(_is_dicom(file) for file in files):
+        if any(_may_be_slice(file) and says_dicom(file) for file in files):
             found.append(folder)
         found += [file for file in files if kind_of(file) and not file.name.startswith(".")]
         if len(found) > limits().dataset_files:
@@ -211,17 +212,9 @@ def _series(folder: Path) -> Volume:
     return read_series(folder)
 
 
-def _is_dicom(path: Path) -> bool:
-    """Whether a file is DICOM, by its name or by the mark at its byte 128."""
-    if path.suffix.lower() in (".dcm", ".dicom", ".ima"):
-        return True
-    if path.suffix and not path.suffix[1:].isdigit():
-        return False
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
+def _may_be_slice(path: Path) -> bool:
+    """Whether the name of a file leaves open that it is DICOM; others need not be looked into."""
+    return path.suffix.lower() in (*SUFFIXES, "") or path.suffix[1:].isdigit()
 
 
 def _voxel_ml(volume: Volume) -> float | None:

@@ -67,6 +67,14 @@ class FakeNvml:
         }[name]
 
 
+class TouchingOnce(FakeNvml):
+    """A GPU that is at its power cap at the first look alone."""
+
+    def _answer(self, name: str, args: tuple) -> object:
+        self.reasons = 0x4 if self.looks < 2 else 0  # the clock is asked for first, and counts
+        return super()._answer(name, args)
+
+
 class Refusing(FakeNvml):
     """A GPU that supports nothing beyond its name."""
 
@@ -116,15 +124,7 @@ def test_reasons_and_other_processes_are_flagged():
 
 
 def test_a_touch_of_the_power_cap_is_told_but_not_flagged():
-    nvml = FakeNvml()
-    with Watch(CUDA, nvml, "GPU-1") as watch:
-        nvml.reasons = 0x4
-        while nvml.looks < 1:
-            time.sleep(0.001)
-        nvml.reasons = 0
-        while nvml.looks < 200:
-            time.sleep(0.001)
-    state = watch.state()
+    state = watched(TouchingOnce(), looks=200)
     assert (state.throttle, state.flags) == (("power cap",), ())
 
 

@@ -28,7 +28,7 @@ TARGETS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "dicom": ("series", "one_file", "a.dcm", ("benchmark.datasets.dicom", "pydicom")),
     "lists": ("recipes", "one_list", "train0.txt", ("benchmark.datasets.lists",)),
     "record": ("records", "record", "record.json", ("results", "json")),
-    "archive": ("records", "imported", "runs.covbench", ("results", "tarfile")),
+    "archive": ("archives", "imported", "runs.covbench", ("results", "tarfile")),
     "predictions": (
         "records",
         "bytes_of_predictions",

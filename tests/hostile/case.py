@@ -102,3 +102,13 @@ def listing(folder: Path) -> dict[str, tuple[int, int, int]]:
             changed = 0 if each in folders else about.st_mtime_ns
             found[os.path.join(root, each)] = (about.st_mode, about.st_size, changed)
     return found
+
+
+def special_file(name: str, make: Callable[[Path], object]) -> Callable[[Path], Path]:
+    def special(folder: Path) -> Path:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make(path)
+        return path
+
+    return special

@@ -19,7 +19,7 @@ from runners.predicting.outputs import Facts, begin, finished, make, targets_of
 from runners.predicting.table import write_table
 from tests.hostile.case import Case
 from tests.hostile.folders import IMAGE, VOLUME, files
-from tests.hostile.series import slice_bytes
+from tests.hostile.series_made import slice_bytes
 from tests.hostile.volumes import claiming
 
 

@@ -13,8 +13,7 @@ from reports.tables.layout import load_layout
 from results.machines import machine_names, read_profile
 from results.published import read_rows
 from runners.executors.profile import load_profile
-from tests.hostile.case import Case, written
-from tests.hostile.records import _special
+from tests.hostile.case import Case, special_file, written
 from zoo.errors import one_line
 
 
@@ -82,12 +81,12 @@ def _toml() -> Iterator[Case]:
         large = written(make, lambda: b"# " + b"x" * 10**8)
         yield Case(f"{kind} of 100 MB", read, large, says=("--limit settings_bytes=",))
         yield Case(f"{kind} that is missing", read, lambda folder, make=make: folder / make)
-        yield Case(f"{kind} that is a pipe", read, _special(make, os.mkfifo))
-        yield Case(f"{kind} that is a folder", read, _special(make, os.mkdir))
+        yield Case(f"{kind} that is a pipe", read, special_file(make, os.mkfifo))
+        yield Case(f"{kind} that is a folder", read, special_file(make, os.mkdir))
         yield Case(
             f"{kind} that leads to /dev/zero",
             read,
-            _special(make, lambda path: os.symlink("/dev/zero", path)),
+            special_file(make, lambda path: os.symlink("/dev/zero", path)),
         )
     for text in (
         "[input]\nsize = 0",
@@ -166,7 +165,7 @@ def _tables() -> Iterator[Case]:
         yield Case(f"profile {name}", profile, written("a.json", text))
     large = written("a.json", lambda: b'{"machine": "' + b"x" * 10**8 + b'"}')
     yield Case("profile of 100 MB", profile, large, says=("--limit profile_bytes=",))
-    yield Case("profile that is a pipe", profile, _special("a.json", os.mkfifo))
+    yield Case("profile that is a pipe", profile, special_file("a.json", os.mkfifo))
     yield Case("profile that is missing", profile, lambda folder: folder / "none.json")
     for name, text in (
         ("empty", b""),
@@ -182,7 +181,7 @@ def _tables() -> Iterator[Case]:
     yield Case(
         "printed table of 20 MB", printed, written("a.csv", lambda: b"a,b\n" + b"1,2\n" * 5_000_000)
     )
-    yield Case("printed table that is a pipe", printed, _special("a.csv", os.mkfifo))
+    yield Case("printed table that is a pipe", printed, special_file("a.csv", os.mkfifo))
 
 
 CASES = (*_toml(), *_tables())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.hostile import (
+    archives,
     folders,
     inputs,
     names,
@@ -16,7 +17,19 @@ from tests.hostile import (
 )
 from tests.hostile.case import Case
 
-MODULES = (pictures, volumes, folders, inputs, recipes, series, records, settings, weights, names)
+MODULES = (
+    pictures,
+    volumes,
+    folders,
+    inputs,
+    recipes,
+    series,
+    records,
+    archives,
+    settings,
+    weights,
+    names,
+)
 
 CASES: dict[str, Case] = {
     f"{module.__name__.rpartition('.')[2]}: {case.name}": case

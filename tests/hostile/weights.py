@@ -18,8 +18,7 @@ from torch import nn
 from results.spec import sha256
 from runners.checkpoint import load_checkpoint
 from runners.weights import load_weights, read_weights
-from tests.hostile.case import Case, written
-from tests.hostile.records import _special
+from tests.hostile.case import Case, special_file, written
 from zoo.cards import Card
 from zoo.errors import CovbenchError
 
@@ -252,7 +251,7 @@ def _contents() -> Iterator[Case]:
     yield Case(
         "checkpoint that is a pipe",
         checkpoint,
-        _special(f"checkpoint-000000001-{'0' * 64}.pt", os.mkfifo),
+        special_file(f"checkpoint-000000001-{'0' * 64}.pt", os.mkfifo),
     )
 
 
@@ -277,7 +276,7 @@ def _places() -> Iterator[Case]:
     yield Case(
         "weights behind a link, damaged", loaded, behind("elsewhere/real.safetensors", good[:20])
     )
-    yield Case("weights that are a pipe", loaded, _special("a.pt", os.mkfifo))
+    yield Case("weights that are a pipe", loaded, special_file("a.pt", os.mkfifo))
     yield Case("weights that are missing", loaded, lambda folder: folder / "a.pt")
     for word, name in (
         ("spaces", "a b .safetensors"),

@@ -6,9 +6,7 @@ import csv
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from benchmark.datasets import open_dataset
 from reports.boards.standings import leaderboard_tables
@@ -18,6 +16,7 @@ from reports.subject import read_holdings
 from results.predictions import read_predictions
 from results.store import Store, load_records
 from runners.cli import run_cli
+from tests.runners.drawn import kinds_folder
 from zoo.errors import CovbenchError
 
 NAMES = ["all lesions", "ground glass", "consolidation"]
@@ -26,16 +25,7 @@ NAMES = ["all lesions", "ground glass", "consolidation"]
 @pytest.fixture
 def kinds(tmp_path: Path, data_root: Path) -> str:
     """Twelve slices of six patients with two kinds of lesion; one slice has none."""
-    rng = np.random.default_rng(5)
-    for kind in ("images", "masks"):
-        (tmp_path / "source" / kind).mkdir(parents=True)
-    for i in range(12):
-        mask = np.zeros((48, 48), np.uint8)
-        if i:
-            mask[5 : 12 + i, 6:20], mask[30:40, 10 : 20 + i] = 1, 2
-        image = rng.integers(0, 60, mask.shape, np.uint8) + mask * np.uint8(80)
-        for kind, array in (("images", image), ("masks", mask)):
-            Image.fromarray(array).save(tmp_path / "source" / kind / f"p{i // 2}_{i}.png")
+    kinds_folder(tmp_path / "source", "p", 12)
     words = ["--option", "label_map=1:1,2:2", "--option", "classes=1:ground glass,2:consolidation"]
     groups = ["--option", r"groups=^(p\d)_", "--as", "kinds"]
     arguments = ["data", "prepare", "folder", str(tmp_path / "source"), *words, *groups]

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from benchmark.datasets import PreparedDataset, open_dataset, prepare_dataset
 from benchmark.datasets.inside import Cascade
@@ -27,6 +26,7 @@ from runners.trained import Wanted
 from runners.transfer import Transfers, plan_transfers
 from runners.weights import load_weights
 from tests.factory import make_record
+from tests.runners.drawn import phantom_folder
 from zoo.errors import CovbenchError
 from zoo.registry import create_model, get_card
 
@@ -43,14 +43,7 @@ def other(data_root: Path) -> PreparedDataset:
 @pytest.fixture(scope="module")
 def strangers(data_root: Path, tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
     """Four slices of two patients whose names are no patient's of the phantom."""
-    source = tmp_path_factory.mktemp("strangers")
-    phantom = prepare_dataset("phantom", as_name="drawn", root=source / "data", patients=2, size=40)
-    for kind in ("images", "masks"):
-        (source / kind).mkdir()
-    for place in range(0, 8, 2):
-        name = f"clinic{place // 5}-{place}.png"
-        Image.fromarray(phantom.image(place)).save(source / "images" / name)
-        Image.fromarray(phantom.mask(place) * 255).save(source / "masks" / name)
+    source = phantom_folder(tmp_path_factory.mktemp("strangers"), "clinic")
     return prepare_dataset(
         "folder", source, as_name="strangers", root=data_root, groups=r"(clinic\d)"
     )

@@ -31,30 +31,18 @@ from runners.train import InputScale
 from runners.trained import Wanted
 from runners.transfer import Transfers, plan_transfers
 from tests.runners.conftest import TINY
+from tests.runners.drawn import KINDS, kinds_folder, phantom_folder
 from tests.trained import trained
 from zoo.errors import CovbenchError
 
-KINDS = {1: "ground glass", 2: "consolidation"}
 SMOKE = ["--protocol", "smoke", "--set", "max_steps=2", "--set", "size=32", "--set", "keep=both"]
-
-
-def pictures(folder: Path, labels: int) -> Path:
-    """Three slices of 40 x 40 of one patient."""
-    rng = np.random.default_rng(7)
-    for kind in ("images", "masks"):
-        (folder / kind).mkdir(parents=True)
-    for i in range(3):
-        image = rng.integers(0, 256, (40, 40), dtype=np.uint8)
-        mask = (image // 64 * (image > 63)).clip(0, labels).astype(np.uint8)
-        Image.fromarray(image).save(folder / "images" / f"c{i}.png")
-        Image.fromarray(mask).save(folder / "masks" / f"c{i}.png")
-    return folder
 
 
 @pytest.fixture
 def clinic(data_root: Path, tmp_path: Path) -> PreparedDataset:
     """A dataset without lungs."""
-    return prepare_dataset("folder", pictures(tmp_path / "c", 1), as_name="clinic", root=data_root)
+    source = phantom_folder(tmp_path / "clinic", "clinic")
+    return prepare_dataset("folder", source, as_name="clinic", root=data_root)
 
 
 def cascade(root: Path, *changes: str, **lung: Any) -> RunRecord:
@@ -78,10 +66,10 @@ def test_lungs_elsewhere_go_through_the_size_that_is_scored_as_those_at_home(
     lungs = lungs_of(job, clinic, whole(clinic.cases, clinic.manifest.groups_known))
 
     lung = build_predictor(find_run(root, source.spec.needs[0]), torch.device("cpu"))
-    bank = ImageBank.of(clinic, 32, range(3), device=torch.device("cpu"))
+    bank = ImageBank.of(clinic, 32, range(4), device=torch.device("cpu"))
     side = 24 if change else 40
     scale = InputScale((0.0,) * 3, (1.0,) * 3)
-    for one in predict(lung.network, lung.card, bank, [(side, side)] * 3, lung.protocol, scale):
+    for one in predict(lung.network, lung.card, bank, [(side, side)] * 4, lung.protocol, scale):
         expected = cv2.resize(one.probability, (40, 40), interpolation=cv2.INTER_LINEAR)
         np.testing.assert_array_equal(lungs[clinic.cases[one.position].id], expected)
 
@@ -138,7 +126,7 @@ def test_ids_of_what_is_no_training_are_told_apart_from_unknown_ones(
 
 
 def test_classes_must_have_the_same_names(data_root: Path, tmp_path: Path) -> None:
-    root, source = tmp_path / "runs", pictures(tmp_path / "kinds", 2)
+    root, source = tmp_path / "runs", kinds_folder(tmp_path / "kinds", "k", 4)
     maps: dict[str, dict[str, Any]] = {
         "named": {"classes": KINDS},
         "turned": {"classes": {1: KINDS[2], 2: KINDS[1]}},

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from benchmark.bank import ImageBank
 from benchmark.datasets import PreparedDataset, prepare_dataset
@@ -24,6 +23,7 @@ from runners.train import InputScale
 from runners.trained import Wanted
 from runners.transfer import Transfers, plan_transfers
 from runners.weights import load_weights
+from tests.runners.drawn import KINDS, kinds_folder, phantom_folder
 from zoo.errors import CovbenchError
 from zoo.registry import create_model, get_card
 
@@ -35,16 +35,7 @@ NETWORK = "shufflenet-miniseg"
 
 def drawn(root: Path, name: str, *, lungs: bool) -> PreparedDataset:
     """Four slices of two patients that no other dataset has."""
-    source = root.parent / f"{name}-source"
-    phantom = prepare_dataset("phantom", as_name="drawn", root=source / "data", patients=2, size=40)
-    for kind in ("images", "masks", *(["lungs"] if lungs else [])):
-        (source / kind).mkdir()
-    for place in range(0, 8, 2):
-        file = f"{name}{place // 5}-{place}.png"
-        Image.fromarray(phantom.image(place)).save(source / "images" / file)
-        Image.fromarray(phantom.mask(place) * 255).save(source / "masks" / file)
-        if lungs:
-            Image.fromarray(phantom.lung(place) * 255).save(source / "lungs" / file)
+    source = phantom_folder(root.parent / f"{name}-source", name, lungs=lungs)
     return prepare_dataset("folder", source, as_name=name, root=root, groups=rf"({name}\d)")
 
 
@@ -186,24 +177,14 @@ def test_the_matrix_keeps_cascades_apart(
 
 def kinds(root: Path, name: str, second: str) -> PreparedDataset:
     """Eight slices of four patients with two kinds of lesion."""
-    rng = np.random.default_rng(len(name))
-    source = root.parent / f"{name}-source"
-    for kind in ("images", "masks"):
-        (source / kind).mkdir(parents=True)
-    for i in range(8):
-        mask = np.zeros((40, 40), np.uint8)
-        mask[5 : 12 + i, 6:20], mask[30:38, 10 : 20 + i] = 1, 2
-        image = rng.integers(0, 60, mask.shape, np.uint8) + mask * np.uint8(80)
-        Image.fromarray(image).save(source / "images" / f"{name}{i // 2}_{i}.png")
-        Image.fromarray(mask).save(source / "masks" / f"{name}{i // 2}_{i}.png")
     return prepare_dataset(
         "folder",
-        source,
+        kinds_folder(root.parent / f"{name}-source", name, 8, 44),
         as_name=name,
         root=root,
         groups=rf"^({name}\d)_",
         label_map={0: 0, 1: 1, 2: 2},
-        classes={1: "ground glass", 2: second},
+        classes={**KINDS, 2: second},
     )
 
 

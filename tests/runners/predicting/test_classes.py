@@ -19,13 +19,13 @@ from results.find import find_run
 from results.predictions import read_predictions
 from results.store import load_records
 from runners.cli import run_cli
+from tests.runners.drawn import KINDS, kinds_folder
 from tests.trained import SIDE, trained
 
 LUNG, TISSUE, GLASS, DENSE = -800, 0, 160, 240
 """Hounsfield units; in the lung window their grey is 76, 212, 240 and 253 of 255."""
 
-NAMES = {1: "ground glass", 2: "consolidation"}
-KINDS = (ALL, *NAMES.values())
+TARGETS = (ALL, *KINDS.values())
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def runs(tmp_path: Path) -> Path:
     """A store: lesions from 232 of 255, dense ones from 245; and a run on what is darker than
     148."""
     root = tmp_path / "runs"
-    trained(root, 232 / 255, task="multiclass", kinds=NAMES)
+    trained(root, 232 / 255, task="multiclass", kinds=KINDS)
     trained(root, 148 / 255, below=True, task="lung")
     return root
 
@@ -72,11 +72,11 @@ def test_a_volume_holds_labels_and_the_table_counts_each(
         rows = list(csv.DictReader(file))
     assert [row["region"] for row in shown["involvement"]] == [row["region"] for row in rows]
     found = {(row["lesion"], row["region"]): row["infected_voxels"] for row in rows}
-    assert {lesion for lesion, _ in found} == set(KINDS)
-    everywhere = [found[lesion, "everywhere"] for lesion in KINDS]
+    assert {lesion for lesion, _ in found} == set(TARGETS)
+    everywhere = [found[lesion, "everywhere"] for lesion in TARGETS]
     assert everywhere == ["42", "32", "10"], "4 x 4 in two slices; 2 x 3 and 2 x 2 in one"
     # This lung network leaves lesions out of the lungs.
-    assert {found[lesion, "both"] for lesion in KINDS} == {"0"}
+    assert {found[lesion, "both"] for lesion in TARGETS} == {"0"}
     assert float(rows[3]["infected_ml"]) == pytest.approx(42 * 0.002, abs=1e-4)
 
 
@@ -116,28 +116,18 @@ def test_a_name_that_a_spreadsheet_would_compute_begins_with_an_apostrophe(
 def test_a_trained_run_gives_its_test_images_the_classes_that_were_scored(
     pair: Path, data_root: Path, tmp_path: Path
 ) -> None:
-    rng = np.random.default_rng(3)
-    source = tmp_path / "source"
-    for kind in ("images", "masks"):
-        (source / kind).mkdir(parents=True)
-    for i in range(10):
-        mask = np.zeros((64, 64), np.uint8)
-        mask[5:30, 6:40], mask[40:60, 10:50] = 1, 2
-        image = rng.integers(0, 60, mask.shape, np.uint8) + mask * np.uint8(80)
-        for kind, array in (("images", image), ("masks", mask)):
-            Image.fromarray(array).save(source / kind / f"p{i}.png")
     dataset = prepare_dataset(
         "folder",
-        source,
+        kinds_folder(tmp_path / "source", "p", 20, 64),
         as_name="two-kinds",
         root=data_root,
-        groups=r"^(p\d)",
+        groups=r"^(p\d)_",
         label_map={0: 0, 1: 1, 2: 2},
-        classes=NAMES,
+        classes=KINDS,
     )
     out = tmp_path / "trained"
     asked = ["run", "--models", f"{pair},!*01", "--data", "two-kinds", "--task", "multiclass"]
-    changes = ("max_steps=150", "epochs=200", "lr=0.05", "keep=both")
+    changes = ("max_steps=150", "epochs=200", "lr=0.05", "keep=both", "class_weights=miniseg")
     more = [word for each in changes for word in ("--set", each)]
     assert run_cli([*asked, "--protocol", "smoke", *more, "--out", str(out)]) == 0
     (record,) = load_records(out)
@@ -149,11 +139,11 @@ def test_a_trained_run_gives_its_test_images_the_classes_that_were_scored(
         Image.fromarray(dataset.image(names.index(name)).copy()).save(images / f"{name}.png")
     words = ["--run", record.spec.id, "--from", str(out), "--plugin", str(pair)]
     assert run_cli(["predict", *words, "--input", str(images), "--out", str(tmp_path / "to")]) == 0
-    counts = dict.fromkeys(KINDS[1:], 0)
+    counts = dict.fromkeys(TARGETS[1:], 0)
     for name in stored:
         mask = np.asarray(Image.open(tmp_path / "to" / f"{name}_mask.png"))
         truth = dataset.mask(names.index(name))
-        for label, kind in enumerate(KINDS[1:], start=1):
+        for label, kind in enumerate(TARGETS[1:], start=1):
             counts[kind] += int(((mask == label) & (truth == label)).sum())
     for kind, hits in counts.items():
         assert hits == record.counts[kind].tp
