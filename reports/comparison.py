@@ -10,6 +10,7 @@ from functools import cached_property
 from pydantic import ValidationError
 
 from benchmark.protocols import Protocol
+from reports.words import without_control
 from results.record import Failure, RunRecord
 from results.spec import RunSpec, canonical_json, sha256
 from zoo.errors import CovbenchError
@@ -137,7 +138,7 @@ def _entries(runs: Iterable[RunRecord | Failure]) -> tuple[Entry, ...]:
     for run in runs:
         spec = run.spec
         identity = _network(spec)
-        variants[spec.row].setdefault(identity, []).append(run)
+        variants[without_control(spec.row)].setdefault(identity, []).append(run)
     entries = []
     for label, by_identity in variants.items():
         for identity, own in by_identity.items():

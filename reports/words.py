@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
 def numbers(values: Iterable[int]) -> str:
@@ -26,8 +29,17 @@ def plural(word: str, values: Sequence[object]) -> str:
     return word if len(values) == 1 else f"{word}s"
 
 
-def no_formula(value: object) -> object:
-    """A text that a spreadsheet doesn't compute: an apostrophe stands before what it might."""
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{value}"
-    return value
+def without_control(text: str) -> str:
+    """A text with spaces for control characters, which a terminal would obey; its lines stay."""
+    return _CONTROL.sub(" ", text)
+
+
+def csv_value(value: object) -> object:
+    """A value of a CSV: spaces for control characters, and nothing that a spreadsheet computes.
+
+    Line breaks stay, within quotes. An apostrophe stands before what it might compute.
+    """
+    if not isinstance(value, str):
+        return value
+    value = without_control(value)
+    return f"'{value}" if value.startswith(("=", "+", "-", "@")) else value

@@ -19,12 +19,15 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from results.files import is_alive
+from zoo.errors import CovbenchError
+from zoo.limits import read_limited
 
 LOCK = ".lock"
 HOLDER = ".holder"
 """The file that stands for a lock where there are none."""
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+_PROCESS_DIGITS = 9
 _BEAT_SECONDS = 20.0
 _STALE_SECONDS = 180.0
 """A holder elsewhere that was silent for so long is gone."""
@@ -141,7 +144,7 @@ def _is_stale(path: Path) -> bool:
     host, _, rest = _read(path).partition(" ")
     process = rest.partition(" ")[0]
     if host == socket.gethostname() and process.isdecimal():
-        return not is_alive(int(process))
+        return len(process) > _PROCESS_DIGITS or not is_alive(int(process))
     probe = path.with_name(f"{HOLDER}.{uuid.uuid4().hex}.tmp")
     try:  # by the file system's own clock: those of two machines may differ
         probe.touch()
@@ -155,6 +158,6 @@ def _is_stale(path: Path) -> bool:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text()
-    except OSError:
+        return read_limited(path, "text_characters").decode(errors="replace")
+    except (OSError, CovbenchError):
         return ""

@@ -17,6 +17,7 @@ from pydantic import (
 
 from benchmark.datasets.inside import Cascade
 from results.files import file_name
+from zoo.errors import one_line
 from zoo.selection import Row
 
 TRAINING_REVISION = 1
@@ -151,7 +152,7 @@ class RunSpec(BaseModel):
         where = f"{self.dataset} fold {self.fold}{part}"
         if self.trained is not None:
             where = f"{self.trained.dataset} fold {self.trained.fold} on {self.dataset}"
-        return f"{self.row} · {where} seed {self.seed}"
+        return one_line(f"{self.row} · {where} seed {self.seed}")
 
     @property
     def truth(self) -> str:

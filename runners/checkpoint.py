@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import torch
 
 from results.files import lasting, write_atomically
 from results.spec import sha256
+from zoo.errors import CovbenchError
+from zoo.limits import read_limited
 
 KEPT = 2
 
@@ -55,7 +58,10 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
             refused.append(f"{path.name} is no plain file")
             continue
         try:
-            data = lasting(path.read_bytes)
+            data = lasting(partial(read_limited, path, "checkpoint_bytes"))
+        except CovbenchError as error:
+            refused.append(error.problem)
+            continue
         except OSError as error:
             refused.append(f"{path.name} can't be read: {error.strerror}")
             continue

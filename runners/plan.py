@@ -16,7 +16,7 @@ from results.store import Store
 from runners.job import Job
 from runners.stages import HIERARCHICAL, Ask, Place, check_ask, serving
 from runners.weights import encoder_name
-from zoo.errors import CovbenchError
+from zoo.errors import CovbenchError, one_line
 from zoo.limits import read_limited
 from zoo.registry import get_card
 from zoo.selection import Row
@@ -212,7 +212,18 @@ def read_plan(store: Path) -> dict[str, str]:
         return {}
     if not isinstance(wanted, dict):
         return {}
-    return {folder: title for folder, title in wanted.items() if isinstance(title, str)}
+    return {
+        folder: one_line(title)
+        for folder, title in wanted.items()
+        if isinstance(title, str) and _is_below(folder)
+    }
+
+
+def _is_below(folder: str) -> bool:
+    """Whether a name can only be a folder inside of the store, as the runs' own are."""
+    path = Path(folder)
+    inside = not path.is_absolute() and bool(path.parts) and ".." not in path.parts
+    return inside and folder.isprintable() and len(folder) < 1000 and len(path.name) < 256
 
 
 Encoder = tuple[Path, str]

@@ -5,8 +5,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import ClassVar
+
+from pydantic import ConfigDict, TypeAdapter
+
+from zoo.errors import CovbenchError, one_line
+from zoo.limits import read_limited
 
 PROGRESS = "progress.json"
 
@@ -18,12 +24,17 @@ LOG = "log.txt"
 class Progress:
     """How far a run is: its phase, steps done and in all, the mean loss of this epoch, epochs."""
 
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
+
     phase: str
     done: int = 0
     total: int = 0
     loss: float | None = None
     epoch: int = 0
     epochs: int = 0
+
+
+_PROGRESS = TypeAdapter(Progress)
 
 
 class ProgressWriter:
@@ -55,8 +66,9 @@ class ProgressWriter:
 
 
 def read_progress(folder: Path) -> Progress | None:
-    """The last written progress of a run, or None."""
+    """The last written progress of a run, or None where there is none that can be read."""
     try:
-        return Progress(**json.loads((folder / PROGRESS).read_text()))
-    except (OSError, ValueError, TypeError):
+        found = _PROGRESS.validate_json(read_limited(folder / PROGRESS, "text_characters"))
+    except (OSError, ValueError, CovbenchError):
         return None
+    return replace(found, phase=one_line(found.phase))

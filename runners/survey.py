@@ -15,6 +15,7 @@ from results.store import Damaged, Store
 from runners.cancelling import is_cancelled
 from runners.plan import read_plan
 from runners.progress import read_progress
+from zoo.errors import one_line
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,10 @@ class Entry:
     detail: str
     path: str
     seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("title", "detail", "path"):  # which may come from anyone's files
+            object.__setattr__(self, name, one_line(getattr(self, name)))
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -17,7 +17,7 @@ from runners.survey import Entry, survey
 
 UNFINISHED = ("running", "interrupted", "missing", "damaged")
 
-_TITLE = re.compile(r"(?P<row>.+) · (?P<data>.+) fold (?P<fold>\d+) seed (?P<seed>\d+)")
+_TITLE = re.compile(r"(?P<row>.+) · (?P<data>.+) fold (?P<fold>\d{1,9}) seed (?P<seed>\d{1,18})")
 _STYLES = {"done": "green", "running": "cyan", "failed": "red", "cancelled": "yellow"}
 
 
@@ -104,7 +104,7 @@ def seconds_left(entries: Sequence[Entry]) -> float | None:
 
 def _share(entry: Entry) -> float:
     """How much of a run is done, by its steps."""
-    found = re.search(r"step (\d+) of (\d+)", entry.detail)
+    found = re.search(r"step (\d{1,18}) of (\d{1,18})", entry.detail)
     return int(found[1]) / int(found[2]) if found and int(found[2]) else 0.0
 
 

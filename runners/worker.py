@@ -204,10 +204,11 @@ def classify(error: BaseException) -> tuple[Status, str]:
 def log_tail(folder: Path) -> str:
     """The end of a run's log, or nothing."""
     try:
-        data = (folder / LOG).read_bytes()
+        with (folder / LOG).open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_TAIL_BYTES))
+            return file.read(_LOG_TAIL_BYTES).decode(errors="replace")
     except OSError:
         return ""
-    return data[-_LOG_TAIL_BYTES:].decode(errors="replace")
 
 
 def _log_to(path: Path) -> None:

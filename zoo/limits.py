@@ -54,6 +54,7 @@ class Limits:
         predictions_unpacked_bytes: Bytes of its arrays, unpacked.
         directory_bytes: Bytes of its table of contents (100,000 images).
         weights_bytes: Bytes of a file of weights.
+        checkpoint_bytes: Bytes of a checkpoint: weights three to four times, as its optimiser has.
         source_bytes: Bytes of the file of a user's own network.
         profile_bytes: Bytes of a machine's profile.
         text_characters: Characters of one text in a record, a manifest or a table.
@@ -85,6 +86,7 @@ class Limits:
     predictions_unpacked_bytes: int = 2**30
     directory_bytes: int = 2**23
     weights_bytes: int = 2**31
+    checkpoint_bytes: int = 2**33
     source_bytes: int = 2**21
     profile_bytes: int = 2**26
     text_characters: int = 2**20

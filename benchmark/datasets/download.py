@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from zoo.errors import CovbenchError
+from zoo.limits import read_limited
 
 HASHES = "sha256.json"
 MAX_BYTES = 2**36
@@ -143,10 +144,10 @@ def _check_secure(address: str) -> None:
 def _recorded(folder: Path) -> dict[str, str]:
     """The SHA-256 of each file at first use."""
     try:
-        kept = json.loads((folder / HASHES).read_text(encoding="utf-8"))
+        kept = dict(json.loads(read_limited(folder / HASHES, "record_bytes")))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise CovbenchError(
             f"{folder / HASHES} can't be read.", f"Delete {folder} and download again."
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -104,9 +105,11 @@ def prepare_dataset(
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise CovbenchError(
             f"{target} could not be written ({error.strerror or error}).",
-            "Free some disk space, or set COVBENCH_DATA to a folder that you may write to.",
+            ("Free some disk space, or set" if full else "Set")
+            + " COVBENCH_DATA to a folder that you may write to.",
         ) from error
     return PreparedDataset(target, fresh=True)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmark.datasets.readers import PICTURE_SUFFIXES, read_colour
 from zoo.errors import CovbenchError
-from zoo.limits import limits, raising
+from zoo.limits import limits, raising, read_limited
 
 TRAIN, VAL = "train", "val"
 
@@ -210,7 +210,7 @@ def _check(path: Path) -> tuple[str, str]:
 
 def _read_note(path: Path) -> dict[str, object]:
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        known = json.loads(read_limited(path, "record_bytes"))
+    except (OSError, ValueError, RecursionError, CovbenchError):
         return {}
     return known if isinstance(known, dict) and "manifest_hash" in known else {}

@@ -10,7 +10,7 @@ from reports.boards.rows import Form
 from reports.comparison import Comparison
 from reports.sentences import UNITS
 from reports.tables.table import Column
-from reports.words import listed, numbers, plural
+from reports.words import listed, numbers, plural, without_control
 from results.record import RunRecord
 
 _SHOWN_GROUPS = 3
@@ -23,7 +23,7 @@ def title(comparison: Comparison, target: str) -> str:
     what = {spec.truth: "", "infection": ""}.get(target, f", {target}")
     if spec.truth != "infection":
         what = f", {spec.truth}{what and ':'}{what.removeprefix(',')}"
-    return f"{spec.dataset}, protocol {spec.protocol}{changes}{what}"
+    return without_control(f"{spec.dataset}, protocol {spec.protocol}{changes}{what}")
 
 
 def caption(

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from reports.comparison import Comparison
 from reports.lint.finding import Finding
 from reports.lint.runs import command, in_words
 from reports.subject import Holdings, Subject
+from results.files import parse_json
 from results.record import RunRecord
 from results.spec import RunSpec
+from zoo.errors import CovbenchError
+from zoo.limits import read_limited
 
 
 def damaged(holdings: Holdings) -> Iterator[Finding]:
@@ -74,8 +74,8 @@ def _numbers(record: RunRecord) -> tuple[object, ...]:
 def _spec_in(path: Path) -> RunSpec | None:
     """What a damaged record says that was run, as far as it can be read."""
     try:
-        return RunSpec.model_validate(json.loads(path.read_text(encoding="utf-8"))["spec"])
-    except (OSError, ValidationError, ValueError, KeyError, TypeError, RecursionError):
+        return RunSpec.model_validate(parse_json(read_limited(path, "record_bytes"))["spec"])
+    except (OSError, ValueError, KeyError, TypeError, CovbenchError):
         return None
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from reports.tables.shown import lines, one_line
 from reports.tables.table import Cell, Mark, Table
-from reports.words import no_formula
+from reports.words import csv_value
 
 if TYPE_CHECKING:
     import rich.table
@@ -98,7 +98,7 @@ def csv_text(tables: Sequence[Table]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=names, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: no_formula(each) for name, each in line.items()} for line in flat)
+    writer.writerows({name: csv_value(each) for name, each in line.items()} for line in flat)
     return text.getvalue()
 
 

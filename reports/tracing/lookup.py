@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import csv
-import json
+import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from reports.tracing.trace import ENDING, SCHEMA, TABLES, How
+from reports.tracing.trace import ENDING, TABLES, How, RunPart, TablePart, read_sidecar, sidecar_of
 from results.files import sha256_file
 from results.shared import shipped_stores
-from zoo.errors import CovbenchError, unknown
+from zoo.errors import CovbenchError, one_line, unknown
+from zoo.limits import read_limited
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ def find_cell(
     """
     file, _, name = (table, "", "") if Path(table).is_file() else table.partition("#")
     path = Path(file)
-    if path.is_file() or path.suffix in TABLES or _sidecar(path) == path:
-        tables = _read(path)["tables"]
+    if path.is_file() or path.suffix in TABLES or sidecar_of(path) == path:
+        tables = read_sidecar(path).tables
         if name and name not in tables:
             raise unknown(f"table of {path}", name, tables, ", ".join(tables))
         found = [(path, key, each) for key, each in tables.items() if name in ("", key)]
@@ -90,46 +90,17 @@ def find_cell(
     return _of(_choose(found, row, column), row, column, store)
 
 
-Found = tuple[Path, str, Mapping[str, Any]]
+Found = tuple[Path, str, TablePart]
 """A file, the name of a table in it, and what its sidecar says of the table."""
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """The sidecar of a file."""
-    sidecar = _sidecar(path)
-    try:
-        content = json.loads(sidecar.read_text(encoding="utf-8"))
-        if content["schema"] != SCHEMA:
-            raise ValueError(f"schema {content['schema']!r}; this covbench reads {SCHEMA}")
-        lacking = {"store", "files", "runs", "tables"} - content.keys()
-        if lacking:
-            raise ValueError(f"it has no {' and '.join(sorted(lacking))}")
-    except OSError:
-        if not path.is_file():
-            raise CovbenchError(
-                f"There is no file {path}.", "Name a written table: report/leaderboard.md"
-            ) from None
-        raise CovbenchError(
-            f"{path} has no {sidecar.name} beside it, which says what stands behind its numbers.",
-            "Write it again: covbench report --from FOLDER_OF_RUNS --to FOLDER",
-        ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise CovbenchError(
-            f"{sidecar} can't be read: {' '.join(str(error).split())[:200]}.",
-            "Write it again: covbench report --from FOLDER_OF_RUNS --to FOLDER",
-        ) from None
-    return dict(content)
-
-
-def _sidecar(path: Path) -> Path:
-    return path if path.name.endswith(ENDING) else path.with_name(path.stem + ENDING)
 
 
 def _named(name: str, folders: Iterable[Path]) -> list[Found]:
     """The tables of a name in the sidecars of some folders."""
     looked = list(dict.fromkeys(folders))
     sidecars = [path for folder in looked for path in sorted(folder.glob(f"*{ENDING}"))]
-    tables = [(path, key, each) for path in sidecars for key, each in _read(path)["tables"].items()]
+    tables = [
+        (path, key, each) for path in sidecars for key, each in read_sidecar(path).tables.items()
+    ]
     found = [each for each in tables if each[1] == name]
     if not found:
         known = list(dict.fromkeys(key for _, key, _ in tables))
@@ -141,27 +112,26 @@ def _named(name: str, folders: Iterable[Path]) -> list[Found]:
     return found[:1]
 
 
-def _column_keys(table: Mapping[str, Any], column: str) -> list[str]:
+def _column_keys(table: TablePart, column: str) -> list[str]:
     """The keys of the columns that a word means."""
-    columns = table["columns"]
-    if column in columns:
+    if column in table.columns:
         return [column]
-    return [key for key, each in columns.items() if each["title"] == column]
+    return [key for key, each in table.columns.items() if each.title == column]
 
 
 def _choose(found: Sequence[Found], row: str, column: str) -> Found:
     """The one table that holds a row and a column."""
-    with_row = [each for each in found if row in each[2]["rows"]]
+    with_row = [each for each in found if row in each[2].rows]
     if not with_row:
-        rows = list(dict.fromkeys(label for _, _, each in found for label in each["rows"]))
+        rows = list(dict.fromkeys(label for _, _, each in found for label in each.rows))
         raise unknown("row", row, rows, ", ".join(rows))
     with_both = [each for each in with_row if _column_keys(each[2], column)]
     if not with_both:
         known = {
             word: key
             for _, _, table in with_row
-            for key, each in table["columns"].items()
-            for word in (key, each["title"])
+            for key, each in table.columns.items()
+            for word in (key, each.title)
         }
         keys = ", ".join(dict.fromkeys(known.values()))
         raise unknown("column", column, known, keys)
@@ -188,26 +158,31 @@ def _of(found: Found, row: str, column: str, store: Path | None) -> Traced:
         raise CovbenchError(
             f"{len(keys)} columns are called {column!r}.", f"Name it by its key: {', '.join(keys)}."
         )
-    content, sidecar = _read(path), _sidecar(path)
-    head, cell = table["columns"][keys[0]], table["rows"][row][keys[0]]
+    content, sidecar = read_sidecar(path), sidecar_of(path)
+    head, cell = table.columns[keys[0]], table.rows[row].get(keys[0])
+    if cell is None:
+        raise CovbenchError(
+            f"{sidecar} has no cell for {row} and {keys[0]}.",
+            "Write it again: covbench report --from FOLDER_OF_RUNS --to FOLDER",
+        )
     return Traced(
         sidecar=sidecar,
         table=name,
-        title=table["title"],
+        title=table.title,
         row=row,
         column=keys[0],
-        metric=head.get("metric", keys[0]),
-        heading=head["title"],
-        unit=head["unit"],
-        scale=head["scale"],
-        value=cell["value"],
-        shown=cell["shown"],
-        how=cell["how"],
-        target=table["context"].get("target", "infection"),
-        runs={run: content["runs"].get(run, {}).get("record", "") for run in cell["runs"]},
-        store=store or _store(sidecar, content["store"]),
-        edited=tuple(_edited(sidecar, content["files"])),
-        csv_value=_other_value(sidecar, table["context"], row, keys[0], cell["value"]),
+        metric=head.metric or keys[0],
+        heading=head.title,
+        unit=head.unit,
+        scale=head.scale,
+        value=cell.value,
+        shown=cell.shown,
+        how=cell.how,
+        target=table.context.get("target", "infection"),
+        runs={run: content.runs.get(run, RunPart()).record for run in cell.runs},
+        store=store or _store(sidecar, content.store),
+        edited=tuple(_edited(sidecar, content.files)),
+        csv_value=_other_value(sidecar, table.context, row, keys[0], cell.value),
     )
 
 
@@ -227,12 +202,18 @@ def _other_value(
     path = sidecar.with_name(sidecar.name.removesuffix(ENDING) + ".csv")
     if not path.is_file():
         return None
-    with path.open(newline="", encoding="utf-8") as file:
+    try:
+        text = read_limited(path, "table_bytes").decode()
         lines = [
             line
-            for line in csv.DictReader(file)
+            for line in csv.DictReader(io.StringIO(text, newline=""))
             if line.get("name") == row and all(line.get(k) == v for k, v in context.items())
         ]
+    except (OSError, ValueError, csv.Error) as error:
+        raise CovbenchError(
+            f"{path} can't be read: {one_line(str(error))[:200]}.",
+            "Write it again: covbench report --from FOLDER_OF_RUNS --to FOLDER",
+        ) from None
     texts = [line.get(key) or "" for line in lines]
     if any(_same_text(text, value) for text in texts):  # two tables may share their context
         return None

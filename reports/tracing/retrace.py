@@ -23,8 +23,8 @@ from results.cases import read_cases
 from results.predictions import read_predictions
 from results.record import RunRecord
 from results.spec import RunSpec
-from results.store import RECORD
-from zoo.errors import CovbenchError
+from results.store import RECORD, read_record
+from zoo.errors import CovbenchError, unknown
 
 Row = Mapping[str, Any]
 Level = Literal["records", "per-image scores", "predictions"]
@@ -129,6 +129,8 @@ def retrace(cell: Traced) -> Evidence:
             f"{cell} ({cell.shown}) is not a mean over runs, nor a cost: no run is named for it.",
             "Trace a score of a trained network, its params or its macs.",
         )
+    if cell.how == "mean" and cell.metric not in METRICS:
+        raise unknown("metric", cell.metric, METRICS, ", ".join(METRICS))
     found = [_read(cell, run, expected) for run, expected in cell.runs.items()]
     # Runs of one cell share data and rules, so that one dataset is opened for all of them.
     truths = cache(lambda: _truths(found[0][0].spec))
@@ -148,11 +150,8 @@ def _read(cell: Traced, run: str, expected: str) -> tuple[RunRecord, Path, str]:
         )
     paths = sorted(cell.store.rglob(f"*-{run[:12]}/{RECORD}"))
     for path in paths:
-        try:
-            record = RunRecord.from_text(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            continue
-        if record.spec.id == run:
+        record = read_record(path)
+        if isinstance(record, RunRecord) and record.spec.id == run:
             same = expected in ("", payload_hash(record))
             differs = "its record is not the one that the table was made from."
             return record, path.parent, "" if same else differs
@@ -239,6 +238,8 @@ def _deeper(
 
 def _case_rows(record: RunRecord, folder: Path, target: str) -> tuple[list[dict[str, Any]], str]:
     """The lines of a run's per-image scores of a target, or why they can't be used."""
+    if target not in record.scores:
+        return [], f"it has no scores of {target}"
     cases = read_cases(folder, lambda spec: spec.id == record.spec.id, target=target)
     if not cases.records:
         return [], cases.left_out[0].reason if cases.left_out else "it has no per-image scores"

@@ -6,17 +6,21 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.metrics import METRICS
 from reports.tables.files import TABLE_FORMATS
 from reports.tables.shown import show
 from reports.tables.table import Cell, Column, Table
-from results.files import sha256_file, write_atomically
+from results.files import parse_json, sha256_file, write_atomically
 from results.provenance import covbench_version
 from results.record import RunRecord
 from results.spec import canonical_json, sha256
 from results.store import Store
+from zoo.errors import CovbenchError, one_line
+from zoo.limits import read_limited
 
 SCHEMA = 1
 ENDING = ".trace.json"
@@ -27,6 +31,102 @@ COSTS = ("params", "macs")
 
 How = Literal["mean", "cost", "not traced"]
 """A mean over the scores of runs, what a network costs, or something that runs don't give."""
+
+FileName = Annotated[str, Field(pattern=r"^[^/\\\x00]+$")]
+Text = Annotated[str, AfterValidator(one_line)]
+RunId = Annotated[str, Field(pattern="^[0-9a-f]{12,64}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, populate_by_name=True)
+
+
+class CellPart(_Part):
+    """A cell: its value, what readers see, how it was made, and the runs behind it."""
+
+    value: float | int | Text | None
+    shown: Text
+    how: How
+    runs: list[RunId]
+
+
+class ColumnPart(_Part):
+    """A column: its heading, and the key of the metric that its values are means of, if any."""
+
+    title: Text
+    unit: Text
+    scale: float
+    metric: str | None = None
+
+
+class TablePart(_Part):
+    """A table: its columns by key, and its cells by row and column."""
+
+    title: Text
+    context: dict[str, str]
+    columns: dict[str, ColumnPart]
+    rows: dict[Text, dict[str, CellPart]]
+
+
+class RunPart(_Part):
+    """A run: its folder below the store, and the SHA-256 of its record's payload."""
+
+    folder: str = ""
+    record: str = ""
+
+
+class Sidecar(_Part):
+    """What a sidecar says; see `write_sidecar`."""
+
+    version: Literal[1] = Field(alias="schema")
+    store: str
+    files: dict[FileName, str]
+    runs: dict[RunId, RunPart]
+    tables: dict[Text, TablePart]
+
+
+def sidecar_of(path: Path) -> Path:
+    """The sidecar beside a table's file; a sidecar is its own."""
+    return path if path.name.endswith(ENDING) else path.with_name(path.stem + ENDING)
+
+
+def read_sidecar(path: Path) -> Sidecar:
+    """What stands beside a table's file.
+
+    Args:
+        path: The file, or its sidecar.
+
+    Raises:
+        CovbenchError: There is no such file, it has no sidecar, or the sidecar can't be read.
+    """
+    sidecar = sidecar_of(path)
+    again = "Write it again: covbench report --from FOLDER_OF_RUNS --to FOLDER"
+    try:
+        content = parse_json(read_limited(sidecar, "manifest_bytes"))
+        if not isinstance(content, dict):
+            raise ValueError("it is no JSON object")
+        if content.get("schema") != SCHEMA:
+            raise ValueError(f"schema {content.get('schema')!r}; this covbench reads {SCHEMA}")
+        return Sidecar.model_validate(content)
+    except OSError:
+        if not path.is_file():
+            raise CovbenchError(
+                f"There is no file {path}.", "Name a written table: report/leaderboard.md"
+            ) from None
+        raise CovbenchError(
+            f"{path} has no {sidecar.name} beside it, which says what stands behind its numbers.",
+            again,
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise CovbenchError(
+            one_line(f"{sidecar} can't be read: {where[:100]}: {first['msg']}."), again
+        ) from None
+    except ValueError as error:
+        raise CovbenchError(
+            f"{sidecar} can't be read: {one_line(str(error))[:200]}.", again
+        ) from None
 
 
 def write_sidecar(

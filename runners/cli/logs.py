@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from runners.cli import options
 from zoo.errors import CovbenchError
 
 _POLL_SECONDS = 0.5
+_CHUNK = 2**20
 
 
 def logs(
@@ -44,13 +46,15 @@ def logs(
 
 
 def _print_from(path: Path, position: int) -> int:
-    """Print a file from a position; returns its end."""
+    """Print a file from a position, a part at a time; returns its end."""
+    decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
     try:
         with path.open("rb") as file:
             file.seek(position)
-            data = file.read()
+            while data := file.read(_CHUNK):
+                sys.stdout.write(decode(data))
+                position += len(data)
     except FileNotFoundError:
         return position
-    sys.stdout.write(data.decode(errors="replace"))
     sys.stdout.flush()
-    return position + len(data)
+    return position

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
+from zoo.errors import one_line
+
 
 def print_table(
     header: Sequence[str],
@@ -25,7 +27,7 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
-    lines = [[str(cell) for cell in row] for row in rows]
+    lines = [[one_line(str(cell)) for cell in row] for row in rows]
     console = Console()
     if console.is_terminal:
         table = Table(box=None, pad_edge=False)
@@ -54,7 +56,9 @@ def print_fields(fields: Iterable[tuple[str, object]]) -> None:
     """Print names and values, one below the other; empty values are left out."""
     from rich.console import Console
 
-    shown = [(name, str(value)) for name, value in fields if value not in (None, "")]
+    shown = [
+        (one_line(name), one_line(str(value))) for name, value in fields if value not in (None, "")
+    ]
     indent = max((len(name) for name, _ in shown), default=0) + 2
     console = Console()
     for name, value in shown:

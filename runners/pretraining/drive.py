@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from results.files import parse_json
 from runners.drive import POLL_SECONDS
 from runners.executors.base import RunState
 from runners.executors.local import LocalExecutor
@@ -17,6 +17,8 @@ from runners.pretraining.job import PretrainJob
 from runners.pretraining.result import PretrainResult, read_result
 from runners.pretraining.work import FAILED
 from runners.progress import read_progress
+from zoo.errors import CovbenchError
+from zoo.limits import read_limited
 
 
 @dataclass
@@ -79,9 +81,9 @@ def _settle(job: PretrainJob, state: RunState, display: PretrainDisplay, outcome
         return
     outcome.failed += 1
     try:
-        account = json.loads((job.folder / FAILED).read_text(encoding="utf-8"))
+        account = parse_json(read_limited(job.folder / FAILED, "failure_bytes"))
         problem, hint = f"{account['status']}: {account['exception']}", str(account["hint"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, CovbenchError):
         problem = f"killed: the worker {state.detail}."
         hint = "SIGKILL often means that memory ran out: use fewer --jobs, or a smaller batch."
     display.failed(job, problem, hint)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from results.files import sha256_file, write_atomically
+from results.files import parse_json, sha256_file, write_atomically
 from results.record import Code, Environment
 from results.spec import canonical_json, sha256
 from runners.pretraining.job import PretrainSpec
 from zoo.errors import CovbenchError
+from zoo.limits import read_limited
 
 RESULT = "pretrain.json"
 ENCODER = "encoder.safetensors"
@@ -74,7 +75,7 @@ def read_result(folder: Path) -> PretrainResult | None:
     """
     path = folder / RESULT
     try:
-        payload = json.loads(path.read_text(encoding="utf-8"))
+        payload = parse_json(read_limited(path, "record_bytes"))
         if not isinstance(payload, dict):
             raise ValueError("it is no JSON object")
         expected = payload.pop("payload_sha256", None)
@@ -96,8 +97,8 @@ def read_result(folder: Path) -> PretrainResult | None:
 def read_begun(folder: Path) -> PretrainSpec | None:
     """What the checkpoints of a folder belong to, or None where nothing was begun."""
     try:
-        return PretrainSpec.model_validate_json((folder / BEGUN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return PretrainSpec.model_validate_json(read_limited(folder / BEGUN, "record_bytes"))
+    except (OSError, ValueError, CovbenchError):
         return None
 
 

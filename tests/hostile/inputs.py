@@ -15,7 +15,8 @@ import numpy as np
 
 from benchmark.datasets.inputs import find_scans, read_scan
 from benchmark.involvement import Part
-from runners.predicting.outputs import Facts, begin, finished, make, targets_of
+from runners.predicting.facts import Facts
+from runners.predicting.outputs import begin, finished, make, targets_of
 from runners.predicting.table import write_table
 from tests.hostile.case import Case
 from tests.hostile.folders import IMAGE, VOLUME, files
@@ -39,7 +40,7 @@ class _Chain:
 
 
 _WISH: Any = SimpleNamespace(
-    chain=_Chain(), hounsfield=(-1250.0, 250.0), given=None, overlays="all"
+    chain=_Chain(), hounsfield=(-1250.0, 250.0), given=None, overlays="all", seg=False
 )
 
 

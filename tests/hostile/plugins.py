@@ -37,6 +37,10 @@ main()
 """
 
 
+AS_OTHERS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+"""Runs a command of root's for which permissions hold."""
+
+
 @dataclass(frozen=True)
 class Command:
     """A command and what it must say.
@@ -47,7 +51,8 @@ class Command:
         files: What lies in its folder.
         code: Its exit code.
         says: Words on standard error, or on standard output where it ends well.
-        env: Changes of the environment; None takes a variable away.
+        env: Changes of the environment; None takes a variable away, and HERE is its folder.
+        modes: Permissions of some of its files and folders. They hold for root too.
     """
 
     name: str
@@ -56,6 +61,7 @@ class Command:
     code: int = 1
     says: tuple[str, ...] = ()
     env: Mapping[str, str | None] = field(default_factory=dict)
+    modes: Mapping[str, int] = field(default_factory=dict)
 
 
 def run(command: Command, room: Path) -> subprocess.CompletedProcess[str]:
@@ -64,13 +70,17 @@ def run(command: Command, room: Path) -> subprocess.CompletedProcess[str]:
     for name, text in command.files.items():
         (room / name).parent.mkdir(parents=True, exist_ok=True)
         (room / name).write_text(text, encoding="utf-8")
+    for name, mode in command.modes.items():
+        (room / name).chmod(mode)
+    bound = AS_OTHERS if command.modes and os.geteuid() == 0 else ()
     env = {**os.environ, "PYTHONPATH": str(ROOT), "COVBENCH_DATA": str(room.parent / "data")}
     env |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "100"}
-    env |= {key: value for key, value in command.env.items() if value is not None}
+    given = {key: value for key, value in command.env.items() if value is not None}
+    env |= {key: value.replace("HERE", str(room)) for key, value in given.items()}
     for key in (key for key, value in command.env.items() if value is None):
         env.pop(key, None)
     return subprocess.run(
-        [sys.executable, "-c", _START, *command.arguments],
+        [*bound, sys.executable, "-c", _START, *command.arguments],
         cwd=room,
         env=env,
         capture_output=True,
@@ -167,6 +177,80 @@ PLACES = (
         ["data", "prepare", "phantom"],
         says=("/proc/nowhere",),
         env={"HOME": "/proc/nowhere", "XDG_CACHE_HOME": "/proc/nowhere", "COVBENCH_DATA": None},
+    ),
+    Command(
+        "a HOME that may not be written",
+        ["data", "prepare", "phantom"],
+        {"home/note": ""},
+        says=("home/.cache", "Permission denied", "Set COVBENCH_DATA"),
+        env={"HOME": "HERE/home", "XDG_CACHE_HOME": None, "COVBENCH_DATA": None},
+        modes={"home": 0o555},
+    ),
+    Command(
+        "a HOME that may not be written, where nothing needs to be",
+        ["data", "prepare", "phantom"],
+        {"home/note": ""},
+        code=0,
+        says=("phantom",),
+        env={"HOME": "HERE/home", "XDG_CACHE_HOME": None},
+        modes={"home": 0o555},
+    ),
+    Command(
+        "a HOME that may not be entered",
+        ["datasets"],
+        {"home/note": ""},
+        says=("home/.cache", "COVBENCH_DATA"),
+        env={"HOME": "HERE/home", "XDG_CACHE_HOME": None, "COVBENCH_DATA": None},
+        modes={"home": 0},
+    ),
+    Command(
+        "a store that may not be written",
+        ["run", "--models", "unet", "--out", "store"],
+        {"store/note": ""},
+        says=("store", "Permission denied"),
+        modes={"store": 0o555},
+    ),
+    Command(
+        "a store that may not be read",
+        ["status", "--out", "store"],
+        {"store/note": ""},
+        says=("store",),
+        modes={"store": 0},
+    ),
+    Command(
+        "a folder of images that may not be read",
+        ["data", "prepare", "folder", "scans", "--as", "mine"],
+        {"scans/images/a.png": "", "scans/masks/a.png": ""},
+        says=("scans/images",),
+        modes={"scans/images": 0},
+    ),
+    Command(
+        "an image that may not be read",
+        ["data", "prepare", "folder", "scans", "--as", "mine"],
+        {"scans/images/a.png": "", "scans/masks/a.png": ""},
+        says=("scans/images/a.png",),
+        modes={"scans/images/a.png": 0},
+    ),
+    Command(
+        "a protocol that may not be read",
+        ["protocols", "./a.toml"],
+        {"a.toml": ""},
+        says=("a.toml",),
+        modes={"a.toml": 0},
+    ),
+    Command(
+        "a network that may not be read",
+        ["models", "./net.py"],
+        {"net.py": NET.format(name="HostileLocked")},
+        says=("net.py",),
+        modes={"net.py": 0},
+    ),
+    Command(
+        "an archive that may not be read",
+        ["import", "a.covbench"],
+        {"a.covbench": ""},
+        says=("a.covbench",),
+        modes={"a.covbench": 0},
     ),
     Command(
         "data that can't be written",

@@ -241,7 +241,11 @@ def _stored() -> Iterator[Case]:
         ("a row too little", rle(b"\xf2\0" * 2)),
     ):
         yield Case(f"RLE of {name}", series, packed(RLELossless, [frame]), named="scan")
-        for uid, word in ((JPEGBaseline8Bit, "JPEG"), (JPEG2000Lossless, "JPEG 2000")):
+        for uid, word in (
+            (JPEGBaseline8Bit, "JPEG"),
+            (JPEGLSLossless, "JPEG-LS"),
+            (JPEG2000Lossless, "JPEG 2000"),
+        ):
             yield Case(f"{word} of {name}", series, packed(uid, [frame]), named="scan")
     big = {"Rows": 16384, "Columns": 16384}
     yield Case("RLE that unpacks to 512 MiB", series,

@@ -117,14 +117,14 @@ def test_a_checkpoint_that_can_not_be_read_gives_way_to_the_one_before(
 ) -> None:
     save_checkpoint(tmp_path, 1, {"step": 1})
     newest = save_checkpoint(tmp_path, 2, {"step": 2})
-    plain = Path.read_bytes
+    plain = Path.open
 
-    def reading(self: Path) -> bytes:
+    def opening(self: Path, *options: Any, **more: Any) -> Any:
         if self == newest:
             raise OSError(errno.EIO, "Input/output error")
-        return plain(self)
+        return plain(self, *options, **more)
 
-    monkeypatch.setattr(Path, "read_bytes", reading)
+    monkeypatch.setattr(Path, "open", opening)
     state, refused = load_checkpoint(tmp_path)
     assert state == {"step": 1}
     assert refused == [f"{newest.name} can't be read: Input/output error"]
