@@ -56,7 +56,8 @@ def run(side: int = 512, slices: int = 300, size: int = 64) -> dict[str, float]:
 
     Returns:
         Peak memory of the command over that of reading the volume with the same packages loaded,
-        both in megabytes, the target, and the seconds that the command took.
+        both in megabytes, the target, and the seconds that the command took; then that of the same
+        volume as a DICOM series, without and with --seg.
     """
     with tempfile.TemporaryDirectory() as folder:
         runs, scan = Path(folder, "runs"), Path(folder, "scan.nii.gz")
@@ -70,12 +71,20 @@ def run(side: int = 512, slices: int = 300, size: int = 64) -> dict[str, float]:
         started = time.perf_counter()
         predicting = _peak(_COMMAND, *words, "--out", str(Path(folder, "out")))
         seconds = time.perf_counter() - started
+        series = Path(folder, "series")
+        _write_series(series, scan)
+        words[words.index(str(scan))] = str(series)
+        plain = _peak(_COMMAND, *words, "--out", str(Path(folder, "plain")))
+        with_seg = _peak(_COMMAND, *words, "--out", str(Path(folder, "seg")), "--seg")
     return {
         "ratio": predicting / reading,
         "predicting_MB": predicting / 1e6,
         "reading_MB": reading / 1e6,
         "target_MB": TARGET_BYTES / 1e6,
         "seconds": seconds,
+        "series_MB": plain / 1e6,
+        "series_with_seg_MB": with_seg / 1e6,
+        "seg_ratio": with_seg / plain,
     }
 
 
@@ -107,3 +116,36 @@ def _write(path: Path, side: int, slices: int) -> None:
     image = nib.Nifti1Image(data, np.diag([-0.7, -0.7, 1.0, 1.0]))
     image.header.set_xyzt_units("mm")
     nib.save(image, path)
+
+
+def _write_series(folder: Path, scan: Path) -> None:
+    """The same volume as DICOM files."""
+    import nibabel as nib
+    from pydicom import Dataset
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+    folder.mkdir()
+    data = np.asarray(nib.load(scan).dataobj)
+    series, frame, study = generate_uid(), generate_uid(), generate_uid()
+    for place in range(data.shape[2]):
+        file = Dataset()
+        file.file_meta = FileMetaDataset()
+        file.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        file.file_meta.MediaStorageSOPClassUID = file.SOPClassUID = CTImageStorage
+        file.SOPInstanceUID = file.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        file.SeriesInstanceUID, file.FrameOfReferenceUID, file.StudyInstanceUID = (
+            series,
+            frame,
+            study,
+        )
+        file.Modality, file.SeriesNumber, file.InstanceNumber = "CT", "1", str(place + 1)
+        file.ImageOrientationPatient = ["1", "0", "0", "0", "1", "0"]
+        file.ImagePositionPatient = ["0", "0", str(place)]
+        file.PixelSpacing, file.SliceThickness = ["0.7", "0.7"], "1"
+        file.Rows, file.Columns = data.shape[1], data.shape[0]
+        file.SamplesPerPixel, file.PhotometricInterpretation = 1, "MONOCHROME2"
+        file.BitsAllocated, file.BitsStored, file.HighBit = 16, 16, 15
+        file.PixelRepresentation, file.RescaleSlope, file.RescaleIntercept = 1, "1", "0"
+        file.PixelData = data[:, :, place].T.astype("<i2").tobytes()
+        file.save_as(folder / f"{place:04}.dcm", enforce_file_format=True)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import torch
     from rich.console import Console
 
-    from runners.predicting.outputs import Facts, Overlays, Target, Wish
+    from runners.predicting.facts import Facts, Overlays
+    from runners.predicting.outputs import Target, Wish
 
 Tell = Callable[[int, int], object]
 _OVERLAYS: tuple[Overlays, ...] = ("some", "all", "none")
@@ -54,6 +55,13 @@ def predict(
     overlays: Annotated[
         str, typer.Option(help="Slices drawn as PNG: some (that hold prediction), all, none.")
     ] = "some",
+    seg: Annotated[
+        bool,
+        typer.Option(
+            help="Of a DICOM series also write a DICOM segmentation (SEG), which names the patient "
+            "as the series does.",
+        ),
+    ] = False,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda or cuda:1; a GPU where there is one.")
     ] = None,
@@ -66,7 +74,7 @@ def predict(
 
     Images that this run has predicted into --out already are kept as they are.
     """
-    from benchmark.datasets.inputs import find_scans
+    from benchmark.datasets.inputs import find_scans, kind_of
     from results.find import find_run
     from runners.predicting.chain import build_chain
     from runners.predicting.outputs import Wish, targets_of
@@ -76,12 +84,16 @@ def predict(
     levels = _window(window)
     drawn = _overlays(overlays)
     paths = find_scans(input_, without=out)
+    if seg and not any(kind_of(path) == "dicom" for path in paths):
+        raise CovbenchError(
+            f"--seg is for DICOM series, and {input_} holds none.", "Leave --seg out."
+        )
     found = find_run(from_, run)
     lungs = find_run(from_, lung_run) if lung_run is not None else None
     load_named(plugin or ())
     chain = build_chain(found, _device(device), lungs)
     # Two networks may have been trained in two windows: then the user must say which to take.
-    wish = Wish(chain, levels or chain.window, levels, drawn)
+    wish = Wish(chain, levels or chain.window, levels, drawn, seg)
     options.check_writable(out)
     targets = targets_of(paths, input_, out)
     kept = {} if force else _kept(targets, wish)
@@ -237,6 +249,7 @@ def _as_dict(target: Target, facts: Facts, state: str) -> dict[str, Any]:
         "input": str(target.path),
         "status": state,
         "mask": str(target.mask),
+        **({"seg": str(target.seg)} if facts.seg_file else {}),
         "window": list(facts.window),
         "slices": facts.slices,
         "voxel_ml": facts.voxel_ml,

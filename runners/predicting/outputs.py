@@ -1,4 +1,4 @@
-"""What is written for one image: a mask, pictures, and a page of facts that says what made them."""
+"""What is written for one image: masks, pictures, and the page of facts that vouches for them."""
 
 from __future__ import annotations
 
@@ -6,27 +6,30 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from benchmark.datasets.dicom_seg import Made, read_source, seg_bytes
 from benchmark.datasets.inputs import (
     Scan,
+    kind_of,
     mask_suffix,
     mask_writer,
     read_scan,
     source_files,
     stem_of,
 )
-from benchmark.involvement import Part, involvement
+from benchmark.involvement import involvement
 from benchmark.window import Window
 from reports.figures.drawing import BLUE, PALETTE
 from reports.figures.overlay import outlined
 from results.files import sha256_file, write_atomically
+from results.provenance import covbench_version
 from results.spec import canonical_json, sha256
 from runners.predicting.chain import Chain
+from runners.predicting.facts import Facts, Overlays
 from zoo.errors import CovbenchError, one_line
 from zoo.limits import read_limited
 
@@ -34,66 +37,7 @@ _LONGEST = 150
 """Bytes of a name, so that its endings and the name while it is written are 255 at most."""
 
 Bytes = npt.NDArray[np.uint8]
-Overlays = Literal["some", "all", "none"]
 Tell = Callable[[int, int], object]
-
-
-class Facts(BaseModel):
-    """What made the files of one image.
-
-    Attributes:
-        input: The image, as it was named.
-        input_sha256: Hash of its bytes; of a series, over the hashes of its files.
-        run: Id of the run whose network was used.
-        title: That run in words.
-        lung_run: Id of the run that outlined the lungs.
-        source_changed: Whether a network's source is no longer the one that was trained.
-        hounsfield: The Hounsfield units that the network's training showed black and white.
-        given: The window that the user gave instead.
-        overlays: Which slices were to be drawn.
-        window: The stored values that became black and white.
-        slices: How many slices.
-        voxel_ml: Volume of a voxel in millilitres, if known.
-        parts: The involvement.
-        mask: SHA-256 of the mask's file; empty until everything is written.
-        lung_mask: SHA-256 of the lungs' file, where they were looked for beside the target.
-        classes: Label to name of what the mask holds; empty where it is one thing.
-        note: What this is not.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    input: str
-    input_sha256: str
-    run: str
-    title: str
-    lung_run: str | None
-    source_changed: bool
-    hounsfield: Window
-    given: Window | None
-    overlays: Overlays
-    window: Window = (0.0, 255.0)
-    slices: int = 0
-    voxel_ml: float | None = None
-    parts: tuple[Part, ...] = ()
-    mask: str = ""
-    lung_mask: str | None = None
-    classes: dict[int, str] = {}
-    note: str = "Made by research software, no medical device: not for diagnosis or treatment."
-
-    @property
-    def asked(self) -> dict[str, Any]:
-        """What decides the result: equal for two calls that give the same files."""
-        keys = {
-            "input_sha256",
-            "run",
-            "lung_run",
-            "source_changed",
-            "hounsfield",
-            "given",
-            "overlays",
-        }
-        return self.model_dump(include=keys)
 
 
 @dataclass(frozen=True)
@@ -105,12 +49,14 @@ class Wish:
         hounsfield: The Hounsfield units that become black and white.
         given: The stored values that do so instead, where the user gave them.
         overlays: Which slices are drawn: some that hold prediction, all, or none.
+        seg: Whether a series also gets a DICOM segmentation.
     """
 
     chain: Chain
     hounsfield: Window
     given: Window | None
     overlays: Overlays
+    seg: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,6 +75,11 @@ class Target:
     def lung_mask(self) -> Path:
         """The lungs that were looked for beside the target."""
         return self._named("_lungs" + mask_suffix(self.path))
+
+    @property
+    def seg(self) -> Path:
+        """The DICOM segmentation of a series: the target, and the lungs beside it."""
+        return self._named("_mask.dcm")
 
     @property
     def facts(self) -> Path:
@@ -183,6 +134,7 @@ def begin(target: Target, wish: Wish) -> Facts:
         hounsfield=wish.hounsfield,
         given=wish.given,
         overlays=wish.overlays,
+        seg=wish.seg and kind_of(target.path) == "dicom",
         classes=chain.target.classes,
     )
 
@@ -200,6 +152,7 @@ def finished(target: Target, asked: Facts) -> Facts | None:
                 found.mask != ""
                 and sha256_file(target.mask) == found.mask
                 and (not found.lung_mask or sha256_file(target.lung_mask) == found.lung_mask)
+                and (not found.seg_file or sha256_file(target.seg) == found.seg_file)
             )
             if whole:
                 return found
@@ -229,6 +182,7 @@ def make(target: Target, asked: Facts, chain: Chain, tell: Tell) -> Facts:
     """
     _check_place(target)
     scan = read_scan(target.path, asked.hounsfield, asked.given)
+    source = read_source(target.path) if asked.seg else None  # before the work, that it can be done
     mask = np.zeros(scan.grey.shape, dtype=np.uint8)
     lungs = np.zeros_like(mask) if chain.lungs else None
     for place, one in enumerate(chain.slices(scan.grey)):
@@ -241,6 +195,11 @@ def make(target: Target, asked: Facts, chain: Chain, tell: Tell) -> Facts:
     write_atomically(target.mask, mask_writer(scan, mask, several=bool(asked.classes)))
     if lungs is not None:
         write_atomically(target.lung_mask, mask_writer(scan, lungs))
+    if source is not None:
+        named = _segments(chain, mask, lungs, asked.classes)
+        made = Made(covbench_version(), asked.run, asked.title)
+        assert scan.affine is not None, "a series lies somewhere"
+        write_atomically(target.seg, seg_bytes(source, named, scan.affine, made))
     _draw(target, scan, mask, lungs, asked.overlays, _colours(chain, asked.classes))
     infected, within = (None, mask) if chain.only_lungs else (mask, lungs)
     facts = asked.model_copy(
@@ -251,10 +210,23 @@ def make(target: Target, asked: Facts, chain: Chain, tell: Tell) -> Facts:
             "parts": involvement(scan.grey, infected, within, scan.voxel_ml, asked.classes),
             "mask": sha256_file(target.mask),
             "lung_mask": sha256_file(target.lung_mask) if lungs is not None else None,
+            "seg_file": sha256_file(target.seg) if source is not None else None,
         }
     )
     write_atomically(target.facts, facts.model_dump_json(indent=1))
     return facts
+
+
+def _segments(
+    chain: Chain, mask: Bytes, lungs: Bytes | None, classes: Mapping[int, str]
+) -> dict[str, Bytes]:
+    """What a mask holds, by name."""
+    whole = "lung" if chain.only_lungs else "infection"
+    named = {
+        name: mask if not classes else (mask == label).astype(np.uint8)
+        for label, name in (classes or {1: whole}).items()
+    }
+    return named if lungs is None else {**named, "lung": lungs}
 
 
 def _check_place(target: Target) -> None:

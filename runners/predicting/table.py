@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from benchmark.involvement import Part
 from benchmark.labels import ALL
-from reports.words import no_formula
+from reports.words import csv_value
 from results.files import write_atomically
-from runners.predicting.outputs import Facts
+from runners.predicting.facts import Facts
 from zoo.errors import CovbenchError
 from zoo.limits import read_limited
 
@@ -44,7 +44,7 @@ def write_table(out: Path) -> Path:
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: no_formula(value) for key, value in row.items()} for row in rows)
+    writer.writerows({key: csv_value(value) for key, value in row.items()} for row in rows)
     write_atomically(out / TABLE, text.getvalue())
     return out / TABLE
 
