@@ -57,7 +57,7 @@ def run(side: int = 512, slices: int = 300, size: int = 64) -> dict[str, float]:
     Returns:
         Peak memory of the command over that of reading the volume with the same packages loaded,
         both in megabytes, the target, and the seconds that the command took; then that of the same
-        volume as a DICOM series, without and with --seg.
+        volume as a DICOM series with a lung network, without and with --seg.
     """
     with tempfile.TemporaryDirectory() as folder:
         runs, scan = Path(folder, "runs"), Path(folder, "scan.nii.gz")
@@ -74,6 +74,9 @@ def run(side: int = 512, slices: int = 300, size: int = 64) -> dict[str, float]:
         series = Path(folder, "series")
         _write_series(series, scan)
         words[words.index(str(scan))] = str(series)
+        _peak(_COMMAND, *train, "--task", "lung")
+        lung = next(each for each in runs.rglob("record.json") if each.parent != record).parent
+        words += ["--lung-run", str(lung)]
         plain = _peak(_COMMAND, *words, "--out", str(Path(folder, "plain")))
         with_seg = _peak(_COMMAND, *words, "--out", str(Path(folder, "seg")), "--seg")
     return {

@@ -85,6 +85,13 @@ def lasting(act: Callable[[], R]) -> R:
     return act()
 
 
+def tail(path: Path, most: int = 4000) -> str:
+    """The last bytes of a text file, however long it is."""
+    with path.open("rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - most))
+        return file.read(most).decode(errors="replace")
+
+
 def read_text(path: Path) -> str:
     """A file's text, UTF-8, also where another machine has just replaced it."""
     return lasting(lambda: path.read_text(encoding="utf-8"))

@@ -21,6 +21,7 @@ from rich.progress import (
 from results.record import Failure, RunRecord
 from runners.job import Job
 from runners.progress import Progress as RunProgress
+from zoo.errors import first_line
 
 
 class Seldom:
@@ -127,13 +128,13 @@ class Display(Bars):
 
     def failed(self, job: Job, failure: Failure) -> None:
         """Say that a run failed, why, and what to do."""
-        reason = failure.exception.splitlines()[0][:200]
+        reason = first_line(failure.exception)
         what = f"failed  {job.spec.title}  {failure.status}: {reason}"
         self._line(job, f"{what}\n        {failure.hint}")
 
     def again(self, job: Job, failure: Failure) -> None:
         """Say that a run failed and is tried again."""
-        reason = failure.exception.splitlines()[0][:200]
+        reason = first_line(failure.exception)
         self._drop(job)
         self.say(
             f"again   {job.spec.title}  attempt {job.attempt}, after {failure.status}: {reason}"

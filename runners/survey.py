@@ -15,7 +15,7 @@ from results.store import Damaged, Store
 from runners.cancelling import is_cancelled
 from runners.plan import read_plan
 from runners.progress import read_progress
-from zoo.errors import one_line
+from zoo.errors import first_line, one_line
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Entry:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("title", "detail", "path"):  # which may come from anyone's files
+        for name in ("title", "detail"):  # which may come from anyone's files
             object.__setattr__(self, name, one_line(getattr(self, name)))
 
     def as_dict(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def _damaged(found: Damaged, titles: Mapping[Path, str]) -> Entry:
 
 
 def _failed(failure: Failure, folder: Path) -> Entry:
-    reason = failure.exception.splitlines()[0][:160]
+    reason = first_line(failure.exception, 160)
     detail = f"{failure.status}: {reason} ({folder / 'log.txt'})"
     return Entry(failure.spec.title, "failed", detail, str(folder))
 

@@ -19,6 +19,7 @@ import torch
 
 from benchmark.speed.lock import training
 from benchmark.speed.nvml import gpu_uuid
+from results.files import tail
 from results.locks import Lock
 from results.record import Failure, Status, now
 from results.store import Store
@@ -30,8 +31,6 @@ from runners.run_one import run_one
 from runners.server import STOP_SIGNALS, end_with_driver
 from runners.train import Diverged, Interrupted
 from zoo.errors import CovbenchError, WeightsUnavailable
-
-_LOG_TAIL_BYTES = 4000
 
 
 class _StopFlag:
@@ -204,9 +203,7 @@ def classify(error: BaseException) -> tuple[Status, str]:
 def log_tail(folder: Path) -> str:
     """The end of a run's log, or nothing."""
     try:
-        with (folder / LOG).open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_TAIL_BYTES))
-            return file.read(_LOG_TAIL_BYTES).decode(errors="replace")
+        return tail(folder / LOG)
     except OSError:
         return ""
 

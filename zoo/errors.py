@@ -32,6 +32,11 @@ class WeightsUnavailable(CovbenchError):
     """Pretrained weights that a network asks for can't be had; it is never built without them."""
 
 
+def first_line(text: str, most: int = 200) -> str:
+    """The beginning of a text of several lines, or of none, that a terminal shows as it is."""
+    return one_line(next(iter(text.strip().splitlines()), ""))[:most]
+
+
 def one_line(text: str) -> str:
     """A text as one line that a terminal shows as it is, whatever names and values it quotes.
 

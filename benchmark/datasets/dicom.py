@@ -2,7 +2,7 @@
 
 Slices are put in order by where they lie along the normal of their planes, never by file name or
 instance number. What can't be a stack of parallel axial slices is refused with its reason.
-Segmentation objects (DICOM SEG) and multi-frame objects are not read.
+Segmentation objects (DICOM SEG) are passed over, multi-frame objects are refused.
 """
 
 from __future__ import annotations

@@ -38,6 +38,10 @@ _USED = (
 """The attributes that are read, but for the pixels."""
 
 
+_SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+"""Segmentation Storage and Label Map Segmentation Storage."""
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without pydicom's warnings about values: what matters of them is refused by name."""
@@ -85,12 +89,24 @@ def says_dicom(path: Path) -> bool:
         return False
 
 
+def is_segmentation(path: Path) -> bool:
+    """Whether a file is a DICOM segmentation object, which lies beside slices and is none."""
+    import pydicom
+
+    try:
+        with quiet():
+            meta = pydicom.filereader.read_file_meta_info(path)
+        return text(meta, "MediaStorageSOPClassUID") in _SEGMENTATIONS
+    except Exception:  # of many kinds; who reads the whole file will say what is wrong with it
+        return False
+
+
 def headers_in(folder: Path) -> list[Header]:
-    """The DICOM images in a folder, without their pixels."""
+    """The DICOM images in a folder, without their pixels; segmentation objects are none."""
     found = []
     for path in series_files(folder):
         data = read_file(path, pixels=False)
-        if data is None:
+        if data is None or text(data.file_meta, "MediaStorageSOPClassUID") in _SEGMENTATIONS:
             continue
         if "Rows" in data and "Columns" in data:
             found.append(Header(path, data))

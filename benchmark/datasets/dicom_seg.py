@@ -6,9 +6,8 @@ study as the series does, as the standard demands. highdicom encodes it (extra `
 
 from __future__ import annotations
 
-import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,17 @@ from numpy.typing import NDArray
 from benchmark.datasets.dicom_files import choose, damaged, headers_in, quiet, read_file
 from benchmark.datasets.dicom_geometry import stacked, text
 from benchmark.datasets.readers import Grey
-from zoo.errors import CovbenchError, one_line
+from zoo.errors import CovbenchError, first_line, one_line
 
 WARNING = "Research software, no medical device: not for diagnosis"
 
 _MAY_BE_EMPTY = (
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber"),
-    *("StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName"),
+    *("StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName", "SliceThickness"),
 )
-"""What every DICOM image has, if only empty; anonymised ones may have lost it."""
+"""What every CT image has, if only empty; de-identified ones may have lost it."""
+
+_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
 _NUMBER = 9100  # of the series: apart from those of the scanner
 _LEAVE = "Leave --seg out: the NIfTI mask needs none of it."
@@ -75,6 +76,11 @@ def read_source(folder: Path) -> Source:
     """
     ordered, affine = stacked(folder, choose(folder, headers_in(folder), None))
     slices = tuple(_attributes(header.path) for header in ordered)
+    _check_uids(folder, slices)
+    for one in slices:  # which differ by rounding at most: `stacked` refuses what lies otherwise
+        one.ImageOrientationPatient = slices[0].ImageOrientationPatient
+        one.PixelSpacing = slices[0].PixelSpacing
+        one.FrameOfReferenceUID = slices[0].FrameOfReferenceUID
     trial = np.zeros((len(slices), int(slices[0].Rows), int(slices[0].Columns), 1), np.uint8)
     trial[0, 0, 0] = 1
     _encoded(folder, slices, trial, ["infection"], Made("0", "0", "a trial"))
@@ -95,7 +101,7 @@ def _attributes(path: Path) -> Any:
         if key in data:
             del data[key]
     for key in _MAY_BE_EMPTY:
-        if key not in data:
+        if key not in data or not _is_valid(key, text(data, key)):
             setattr(data, key, "")
     if not data.get("FrameOfReferenceUID"):  # de-identified; the slices of a series share one
         data.FrameOfReferenceUID = generate_uid(entropy_srcs=[text(data, "SeriesInstanceUID")])
@@ -104,19 +110,19 @@ def _attributes(path: Path) -> Any:
 
 @quiet()
 def seg_bytes(
-    source: Source, masks: Mapping[str, Grey], affine: NDArray[np.float64], made: Made
+    source: Source, masks: Sequence[tuple[str, Grey]], affine: NDArray[np.float64], made: Made
 ) -> bytes:
     """A segmentation as a DICOM file.
 
     Args:
         source: From `read_source`.
-        masks: Name of a segment to its mask (N, H, W), 0 or 1, as the slices are displayed.
+        masks: The name of each segment and its mask (N, H, W), 0 or 1, as slices are displayed.
         affine: (4, 4), from displayed column, row and slice to right, front and up (`Scan.affine`).
         made: What made them.
 
     Returns:
-        The file: BINARY, a segment for each mask, and of each the slices that it marks. The same
-        masks of the same series by the same run have the same UIDs.
+        The file: BINARY, a segment for each mask, and of each the slices that it marks. Its UIDs
+        and times are new each time.
 
     Raises:
         CovbenchError: The series lacks what the standard demands.
@@ -126,10 +132,10 @@ def seg_bytes(
     turn = ornt.io_orientation(np.linalg.inv(source.affine) @ affine)
     stored = [
         ornt.apply_orientation(each.transpose(2, 1, 0), turn).transpose(2, 1, 0)
-        for each in masks.values()
+        for _, each in masks
     ]
     pixels = np.stack(stored, axis=-1)
-    return _encoded(source.folder, source.slices, pixels, list(masks), made)
+    return _encoded(source.folder, source.slices, pixels, [name for name, _ in masks], made)
 
 
 def _encoded(
@@ -143,27 +149,28 @@ def _encoded(
             "pip install 'covbench[seg]', or leave --seg out.",
         ) from error
     file = io.BytesIO()
-    series, instance = _uids(slices, pixels, names, made)
     try:
         hd.seg.Segmentation(
             source_images=slices,
             pixel_array=pixels,
             segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
             segment_descriptions=_descriptions(names, made),
-            series_instance_uid=series,
+            series_instance_uid=hd.UID(),
             series_number=_NUMBER,
-            sop_instance_uid=instance,
+            sop_instance_uid=hd.UID(),
             instance_number=1,
             manufacturer="covbench",
             manufacturer_model_name="covbench predict",
-            software_versions=made.version[:_LONGEST],
-            device_serial_number=made.run[:_LONGEST],
+            software_versions=_long_string(made.version),
+            device_serial_number=_long_string(made.run),
             content_description=WARNING,
             content_label="COVBENCH",
             omit_empty_frames=bool(pixels.any()),
         ).save_as(file, enforce_file_format=True)
+    except MemoryError:
+        raise
     except Exception as error:  # of many kinds: what a file lacks or has wrong is found out late
-        reason = one_line((str(error).splitlines() or [type(error).__name__])[0])[:200].rstrip(".")
+        reason = first_line(str(error) or type(error).__name__).rstrip(".")
         raise CovbenchError(f"{folder} allows no DICOM segmentation ({reason}).", _LEAVE) from error
     return file.getvalue()
 
@@ -174,10 +181,10 @@ def _descriptions(names: Sequence[str], made: Made) -> list[Any]:
     from pydicom.sr.codedict import codes
 
     algorithm = hd.AlgorithmIdentificationSequence(
-        name=one_line(made.title)[:_LONGEST],
+        name=_long_string(made.title),
         family=codes.DCM.ArtificialIntelligence,
-        version=made.run[:_LONGEST],
-        source=f"covbench {made.version}"[:_LONGEST],
+        version=_long_string(made.run),
+        source=_long_string(f"covbench {made.version}"),
     )
     organ, lesion = codes.SCT.AnatomicalStructure, codes.SCT.MorphologicallyAbnormalStructure
     types = {
@@ -188,7 +195,7 @@ def _descriptions(names: Sequence[str], made: Made) -> list[Any]:
     return [
         hd.seg.SegmentDescription(
             segment_number=number,
-            segment_label=one_line(name)[:_LONGEST],
+            segment_label=_long_string(name),
             segmented_property_category=organ if name == "lung" else lesion,
             segmented_property_type=types.get(name, codes.SCT.Lesion),
             algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
@@ -199,14 +206,31 @@ def _descriptions(names: Sequence[str], made: Made) -> list[Any]:
     ]
 
 
-def _uids(slices: Sequence[Any], pixels: Grey, names: Sequence[str], made: Made) -> tuple[str, str]:
-    """UIDs of the series and of the object, which follow from what it holds."""
-    from pydicom.uid import generate_uid
+def _check_uids(folder: Path, slices: Sequence[Any]) -> None:
+    """Refuse slices that nothing could name: without UIDs, or with those of one another."""
+    for key in _UIDS:
+        if not all(text(one, key) for one in slices):
+            raise CovbenchError(f"{folder} allows no DICOM segmentation (no {key}).", _LEAVE)
+    if len({text(one, "SOPInstanceUID") for one in slices}) < len(slices):
+        raise CovbenchError(
+            f"{folder} allows no DICOM segmentation (slices with the same SOPInstanceUID).", _LEAVE
+        )
 
-    known = [text(one, "SOPInstanceUID") for one in slices]
-    told = [*known, *names, made.run, made.version]
-    digest = hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
-    return (
-        str(generate_uid(entropy_srcs=[*told, "series"])),
-        str(generate_uid(entropy_srcs=[*told, digest])),
-    )
+
+def _is_valid(key: str, value: str) -> bool:
+    """Whether a value may be handed on; what de-identification put there often may not."""
+    from pydicom.valuerep import DA, TM
+
+    try:
+        if key.endswith("Date"):
+            return not value or DA(value) is not None
+        if key.endswith("Time"):
+            return not value or TM(value) is not None
+    except ValueError:
+        return False
+    return key != "PatientSex" or value in ("", "M", "F", "O")
+
+
+def _long_string(value: str) -> str:
+    """A text that DICOM takes as one value (VR LO): 64 characters, and no backslash."""
+    return one_line(value).replace("\\", "/")[:_LONGEST]

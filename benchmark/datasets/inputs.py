@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.datasets import nifti
-from benchmark.datasets.dicom_files import SUFFIXES, says_dicom
+from benchmark.datasets.dicom_files import SUFFIXES, is_segmentation, says_dicom
 from benchmark.datasets.readers import PICTURE_SUFFIXES, Grey, read_image
 from benchmark.datasets.volume import Volume, grey_slices, own_window
 from benchmark.window import LUNG_WINDOW, Window
@@ -83,7 +83,9 @@ def find_scans(path: Path, without: Path | None = None) -> list[Path]:
         if hidden or (left_out and (inside == left_out or left_out in inside.parents)):
             continue
         files = sorted(each for each in folder.iterdir() if each.is_file())
-        if any(_may_be_slice(file) and says_dicom(file) for file in files):
+        if any(
+            _may_be_slice(file) and says_dicom(file) and not is_segmentation(file) for file in files
+        ):
             found.append(folder)
         found += [file for file in files if kind_of(file) and not file.name.startswith(".")]
         if len(found) > limits().dataset_files:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reports.tracing.trace import ENDING, TABLES, How, RunPart, TablePart, read_sidecar, sidecar_of
+from reports.words import csv_value
 from results.files import sha256_file
 from results.shared import shipped_stores
 from zoo.errors import CovbenchError, one_line, unknown
@@ -207,7 +208,8 @@ def _other_value(
         lines = [
             line
             for line in csv.DictReader(io.StringIO(text, newline=""))
-            if line.get("name") == row and all(line.get(k) == v for k, v in context.items())
+            if line.get("name") == csv_value(row)
+            and all(line.get(key) == csv_value(value) for key, value in context.items())
         ]
     except (OSError, ValueError, csv.Error) as error:
         raise CovbenchError(

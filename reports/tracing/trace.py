@@ -65,7 +65,7 @@ class TablePart(_Part):
     title: Text
     context: dict[str, str]
     columns: dict[str, ColumnPart]
-    rows: dict[Text, dict[str, CellPart]]
+    rows: dict[str, dict[str, CellPart]]
 
 
 class RunPart(_Part):
@@ -82,7 +82,7 @@ class Sidecar(_Part):
     store: str
     files: dict[FileName, str]
     runs: dict[RunId, RunPart]
-    tables: dict[Text, TablePart]
+    tables: dict[str, TablePart]
 
 
 def sidecar_of(path: Path) -> Path:

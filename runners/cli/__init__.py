@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import warnings
 from typing import Any
 
 import typer
@@ -31,7 +32,7 @@ from runners.cli import (
     status,
     trace,
 )
-from zoo.errors import CovbenchError
+from zoo.errors import CovbenchError, one_line
 from zoo.limits import kept
 
 # Newer Typer carries its own copy of Click, so its exceptions are reached through Typer.
@@ -76,6 +77,7 @@ def main() -> None:
     Exit codes: 0 done, 1 wrong use, 2 some runs failed, 3 a report was refused for its faults,
     130 interrupted.
     """
+    warnings.formatwarning = _warning
     sys.exit(run_cli(sys.argv[1:]))
 
 
@@ -112,6 +114,17 @@ def _run(arguments: list[str]) -> int:
 
 def _two_lines(problem: str, remedy: str) -> None:
     print(f"{problem}\n{remedy}", file=sys.stderr)
+
+
+def _warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    """A library's warning in a line, since it may quote anyone's names."""
+    return one_line(f"{filename}:{lineno}: {category.__name__}: {message}") + "\n"
 
 
 def _usage_hint(error: Exception) -> str:

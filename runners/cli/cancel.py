@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from runners.cli import options
+from zoo.errors import one_line
 
 
 def cancel(
@@ -37,7 +38,7 @@ def cancel(
     _cancel_jobs(out, {run.id for run in open_})
     if runs:
         for run in open_:
-            print(f"cancelled  {run.title}")
+            print(one_line(f"cancelled  {run.title}"))
     done = len(chosen) - len(open_)
     word = "run" if len(open_) == 1 else "runs"
     parts = [f"{len(open_)} {word} cancelled"]

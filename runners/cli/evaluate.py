@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runners.cli import options
-from zoo.errors import CovbenchError
+from zoo.errors import CovbenchError, one_line
 
 if TYPE_CHECKING:
     from results.record import RunRecord
@@ -260,7 +260,7 @@ def _print(record: RunRecord) -> None:
     counts = record.counts[target]
     print(f"{record.spec.title}: {record.data.n_test} images")
     if record.data.shared_groups and record.spec.trained:
-        print(f"  trained on too: {', '.join(record.data.shared_groups)}")
+        print(one_line(f"  trained on too: {', '.join(record.data.shared_groups)}"))
     print(f"  TP {counts.tp:,}  FP {counts.fp:,}  FN {counts.fn:,}  TN {counts.tn:,}")
     for key, score in record.scores[target].items():
         value = "undefined" if score.value is None else f"{score.value:.4f}"

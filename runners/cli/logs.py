@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 import sys
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from zoo.errors import CovbenchError
 
 _POLL_SECONDS = 0.5
 _CHUNK = 2**20
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tabs and ends of lines
 
 
 def logs(
@@ -36,25 +38,30 @@ def logs(
         raise CovbenchError(
             f"{found.title} has no log: it has not begun.", f"See `covbench status --out {out}`."
         )
-    position = 0
+    position, decoder = 0, codecs.getincrementaldecoder("utf-8")(errors="replace")
     while True:
         over = not (follow and is_held(found.folder))  # asked first: what it says last is shown
-        position = _print_from(path, position)
+        position = _print_from(path, position, decoder)
         if over:
+            _show(decoder.decode(b"", final=True))
             return 0
         time.sleep(_POLL_SECONDS)
 
 
-def _print_from(path: Path, position: int) -> int:
+def _print_from(path: Path, position: int, decoder: codecs.IncrementalDecoder) -> int:
     """Print a file from a position, a part at a time; returns its end."""
-    decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
     try:
         with path.open("rb") as file:
             file.seek(position)
             while data := file.read(_CHUNK):
-                sys.stdout.write(decode(data))
+                _show(decoder.decode(data))
                 position += len(data)
     except FileNotFoundError:
-        return position
-    sys.stdout.flush()
+        pass
     return position
+
+
+def _show(text: str) -> None:
+    """Print a part; a terminal gets no control characters, whatever the run had to say."""
+    sys.stdout.write(_CONTROL.sub(" ", text) if sys.stdout.isatty() else text)
+    sys.stdout.flush()

@@ -136,7 +136,7 @@ def _kept(targets: list[Target], wish: Wish) -> dict[Path, Facts]:
     found = {
         target.path: finished(target, begin(target, wish))
         for target in targets
-        if target.mask.exists() or target.facts.exists()
+        if any(each.exists() for each in (target.mask, target.lung_mask, target.seg, target.facts))
     }
     return {path: facts for path, facts in found.items() if facts is not None}
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runners.cli import options
+from zoo.errors import one_line
 
 if TYPE_CHECKING:
     from reports.tracing.retrace import Behind, Evidence
@@ -146,7 +147,7 @@ def _print(evidence: Evidence, listed: list[Image]) -> None:
     print()
     print_fields((f"from {check.level}", check.told) for check in evidence.checks)
     for sentence in cell.edited:
-        print(sentence)
+        print(one_line(sentence))
 
 
 def _number(value: float | None, scale: float) -> str:

@@ -22,13 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from results.files import write_atomically
+from results.files import parse_json, tail, write_atomically
 from runners.entry import pack, python_path
 from runners.executors.base import RunState, Work
 from runners.executors.profile import SlurmProfile
 from runners.job import BUSY, INTERRUPTED
 from runners.server import exit_in_words
-from zoo.errors import CovbenchError
+from zoo.errors import CovbenchError, one_line
+from zoo.limits import read_limited
 
 GRACE_SECONDS = 60.0
 """How long a cancelled task may take to write its checkpoint before Slurm kills it."""
@@ -211,10 +212,10 @@ class SlurmExecutor:
     def _lost(self, wave: str, index: int) -> str:
         """What is known of a task that left no exit code."""
         try:
-            output = (self._folder / wave / f"{index}.out").read_text(errors="replace")
+            output = tail(self._folder / wave / f"{index}.out")
         except OSError:
             output = ""
-        last = " ".join(output.strip().splitlines()[-1:])[:300]
+        last = one_line(" ".join(output.strip().splitlines()[-1:]))[:300]
         return "was ended by Slurm or with its node" + (f": {last}" if last else "")
 
     def _send(self, jobs: Sequence[Work]) -> None:
@@ -285,7 +286,7 @@ class SlurmExecutor:
             if time.time() - path.stat().st_mtime > _KEEP_SECONDS and self._is_over(path.parent):
                 shutil.rmtree(path.parent, ignore_errors=True)
                 continue
-            for index, run_id in enumerate(json.loads(path.read_text(encoding="utf-8"))):
+            for index, run_id in enumerate(runs_of_wave(path)):
                 places[run_id] = (path.parent.name, index)
         return places
 
@@ -300,6 +301,15 @@ class SlurmExecutor:
         with (self._folder / ".submitting").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def runs_of_wave(wave: Path) -> list[str]:
+    """The ids of a wave's runs, by task; none where its file can't be read."""
+    try:
+        found = parse_json(read_limited(wave, "manifest_bytes"))
+    except (OSError, ValueError, CovbenchError):
+        return []
+    return [str(each) for each in found] if isinstance(found, list) else []
 
 
 def _exit_code(path: Path) -> int | None:

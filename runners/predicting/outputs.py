@@ -147,7 +147,8 @@ def finished(target: Target, asked: Facts) -> Facts | None:
     """
     try:
         found = Facts.model_validate_json(read_limited(target.facts, "manifest_bytes"))
-        if found.asked == asked.asked:
+        # Who has the segmentation has the rest too.
+        if found.asked in (asked.asked, {**asked.asked, "seg": True}):
             whole = (
                 found.mask != ""
                 and sha256_file(target.mask) == found.mask
@@ -160,10 +161,16 @@ def finished(target: Target, asked: Facts) -> Facts | None:
                 return None
     except (OSError, ValidationError, ValueError, CovbenchError):
         pass  # something else of that name
-    if not target.mask.exists():
+    wanted = {
+        target.mask: True,
+        target.lung_mask: asked.lung_run is not None,
+        target.seg: asked.seg,
+    }
+    there = next((path for path, needed in wanted.items() if needed and path.exists()), None)
+    if there is None:
         return None
     raise CovbenchError(
-        f"{target.mask} is there already, from another run, image or option.",
+        f"{there} is there already, from another run, image or option.",
         "Choose another --out, or write over it with --force.",
     )
 
@@ -190,16 +197,17 @@ def make(target: Target, asked: Facts, chain: Chain, tell: Tell) -> Facts:
         if lungs is not None and one.lung is not None:
             lungs[place] = one.lung
         tell(place + 1, len(mask))
+    _forget(target)
     # Until the end, the facts say what is being written and vouch for nothing.
     write_atomically(target.facts, asked.model_dump_json(indent=1))
     write_atomically(target.mask, mask_writer(scan, mask, several=bool(asked.classes)))
     if lungs is not None:
         write_atomically(target.lung_mask, mask_writer(scan, lungs))
     if source is not None:
-        named = _segments(chain, mask, lungs, asked.classes)
+        segments = _segments(chain, mask, lungs, asked.classes)
         made = Made(covbench_version(), asked.run, asked.title)
         assert scan.affine is not None, "a series lies somewhere"
-        write_atomically(target.seg, seg_bytes(source, named, scan.affine, made))
+        write_atomically(target.seg, seg_bytes(source, segments, scan.affine, made))
     _draw(target, scan, mask, lungs, asked.overlays, _colours(chain, asked.classes))
     infected, within = (None, mask) if chain.only_lungs else (mask, lungs)
     facts = asked.model_copy(
@@ -217,16 +225,27 @@ def make(target: Target, asked: Facts, chain: Chain, tell: Tell) -> Facts:
     return facts
 
 
+def _forget(target: Target) -> None:
+    """Remove what an earlier call wrote beside the mask, since this one may not write it again."""
+    try:
+        old = Facts.model_validate_json(read_limited(target.facts, "manifest_bytes"))
+        for path, known in ((target.lung_mask, old.lung_mask), (target.seg, old.seg_file)):
+            unfinished = not old.mask and (old.seg if path == target.seg else old.lung_run)
+            if path.is_file() and (unfinished or (known and sha256_file(path) == known)):
+                path.unlink()
+    except (OSError, ValueError, CovbenchError):
+        return  # nothing of ours
+
+
 def _segments(
     chain: Chain, mask: Bytes, lungs: Bytes | None, classes: Mapping[int, str]
-) -> dict[str, Bytes]:
-    """What a mask holds, by name."""
-    whole = "lung" if chain.only_lungs else "infection"
-    named = {
-        name: mask if not classes else (mask == label).astype(np.uint8)
-        for label, name in (classes or {1: whole}).items()
-    }
-    return named if lungs is None else {**named, "lung": lungs}
+) -> list[tuple[str, Bytes]]:
+    """What was looked for, each with its name; the lungs of a lung network last."""
+    if classes:
+        found = [(name, (mask == label).astype(np.uint8)) for label, name in classes.items()]
+    else:
+        found = [("lung" if chain.only_lungs else "infection", mask)]
+    return found if lungs is None else [*found, ("lung", lungs)]
 
 
 def _check_place(target: Target) -> None:

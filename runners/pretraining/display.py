@@ -11,6 +11,7 @@ from runners.display import Bars, duration
 from runners.pretraining.job import PretrainJob
 from runners.pretraining.result import PretrainResult
 from runners.progress import Progress
+from zoo.errors import first_line
 
 
 class CheckDisplay(Bars):
@@ -67,7 +68,7 @@ class PretrainDisplay(Bars):
     def failed(self, job: PretrainJob, problem: str, hint: str) -> None:
         """Say that one failed, why, and what to do."""
         self._end(job)
-        self.say(f"failed  {job.spec.title}  {problem.splitlines()[0][:300]}\n        {hint}")
+        self.say(f"failed  {job.spec.title}  {first_line(problem, 300)}\n        {hint}")
 
     def _end(self, job: PretrainJob) -> None:
         task = self._tasks.pop(job.spec.id, None)

@@ -11,7 +11,7 @@ from results.files import parse_json, sha256_file, write_atomically
 from results.record import Code, Environment
 from results.spec import canonical_json, sha256
 from runners.pretraining.job import PretrainSpec
-from zoo.errors import CovbenchError
+from zoo.errors import CovbenchError, first_line
 from zoo.limits import read_limited
 
 RESULT = "pretrain.json"
@@ -104,6 +104,6 @@ def read_begun(folder: Path) -> PretrainSpec | None:
 
 def _damaged(path: Path, what: str) -> CovbenchError:
     return CovbenchError(
-        f"{path} can't be trusted: {what.splitlines()[0]}.",
+        f"{path} can't be trusted: {first_line(what)}.",
         f"Restore {path.parent}, or delete it and pretrain again.",
     )

@@ -20,7 +20,7 @@ def segmented(path: Path, out: Path) -> Any:
     mask = np.zeros_like(scan.grey)
     mask[:, mask.shape[1] // 2 :] = 1
     assert scan.affine is not None
-    return seg_bytes(source, {"infection": mask}, scan.affine, Made("0", "0", "x"))
+    return seg_bytes(source, [("infection", mask)], scan.affine, Made("0", "0", "x"))
 
 
 CASES = tuple(

@@ -277,6 +277,21 @@ def test_a_changed_csv_is_found(report: Path) -> None:
     assert found(report, "enet").csv_value is None
 
 
+def test_a_row_of_a_name_that_no_terminal_shows(dataset: Dataset, tmp_path: Path) -> None:
+    name = "my\u00a0net\x07"
+    store = Store(tmp_path / "named")
+    write_predicted(store, dataset, HALF, model=name)
+    out = tmp_path / "out"
+    write_report(store.root, out, Wish(formats=FORMATS))
+    path = out / "leaderboard.csv"
+    label = next(csv.DictReader(path.open(encoding="utf-8")))["name"]
+    assert label == "my\u00a0net ", "a space for the control character, and no more"
+    cell = found(out, label)
+    assert str(cell) == "Dice of my\u00a0net " and cell.csv_value is None
+    path.write_text(path.read_text("utf-8").replace(str(cell.value), "0.99"), "utf-8")
+    assert found(out, label).csv_value == "0.99"
+
+
 def test_a_store_that_moved(report: Path, store: Store, tmp_path: Path) -> None:
     store.root.rename(tmp_path / "moved")
     refused(lambda: retrace(found(report)), "no folder", "--from")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from results.store import RECORD, Store
+from runners.cancelling import cancel_run
 from runners.cli import run_cli
 from runners.progress import PROGRESS, Progress, ProgressWriter
 from runners.survey import Entry, survey
@@ -46,6 +47,20 @@ def held(folder: Path) -> Iterator[None]:
 def only(store: Store) -> Entry:
     (entry,) = survey(store.root)
     return entry
+
+
+def test_a_store_whose_path_no_terminal_shows(tmp_path: Path) -> None:
+    store = Store(tmp_path / "医療\u3000data" / "runs")
+    folder = begun(store, "unet")
+    save_titles(store.root, {make_spec("unet").folder: make_spec("unet").title})
+    cancel_run(folder)
+    entry = only(store)
+    assert (entry.state, Path(entry.path)) == ("cancelled", folder)
+
+
+def save_titles(root: Path, titles: dict[str, str]) -> None:
+    """What a plan leaves."""
+    (root / "plan.json").write_text(json.dumps(titles))
 
 
 def test_done(store: Store) -> None:

@@ -79,6 +79,19 @@ def test_logs_by_id_title_and_folder(store: Store, capsys: pytest.CaptureFixture
     assert run_cli(["logs", spec.title, "--follow", *out]) == 0  # no worker holds it: it is over
 
 
+def test_a_terminal_gets_no_commands_of_a_log(
+    store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = store.folder(make_spec("unet", seed=1)) / "log.txt"
+    log.write_bytes(b"a\x1b]0;owned\x07\tb\n\xe8\x82")
+    words = ["logs", "seed 1", "--out", str(store.root)]
+    assert run_cli(words) == 0
+    assert capsys.readouterr().out == "a\x1b]0;owned\x07\tb\n\ufffd", "a file gets it as it is"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert run_cli(words) == 0
+    assert capsys.readouterr().out == "a ]0;owned \tb\n\ufffd"
+
+
 @pytest.mark.parametrize(
     ("word", "first", "second"),
     [

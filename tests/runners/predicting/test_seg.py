@@ -11,9 +11,12 @@ import numpy as np
 import pydicom
 import pytest
 
+from benchmark.datasets.dicom_seg import Made, read_source, seg_bytes
+from benchmark.datasets.inputs import read_scan
 from runners.cli import run_cli
 from tests.runners.predicting.scans import LESION, Predict, chest, series
 from tests.trained import trained
+from zoo.errors import CovbenchError
 
 hd = pytest.importorskip("highdicom")
 
@@ -143,11 +146,101 @@ def test_asked_for_later_it_is_made_and_then_kept(
     first = pydicom.dcmread(out / "series_mask.dcm")
     assert predict("--input", folder, "--seg") == 0
     assert "was there already" in capsys.readouterr().out
+    assert predict("--input", folder) == 0, "what is asked for is there"
     (out / "series_mask.dcm").write_bytes(b"changed")
+    capsys.readouterr()
     assert predict("--input", folder, "--seg", "--force", "--json") == 0
     again = pydicom.dcmread(out / "series_mask.dcm")
-    assert again.SOPInstanceUID == first.SOPInstanceUID, "the same mask is the same object"
+    assert again.SOPInstanceUID != first.SOPInstanceUID, "another object"
     assert json.loads(capsys.readouterr().out)[0]["seg"] == str(out / "series_mask.dcm")
+
+
+def test_none_is_left_beside_the_mask_of_another_run(
+    predict: Predict, runs: Path, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "series", tmp_path / "out"
+    series(folder, chest())
+    lung = trained(runs, 0.5, task="lung", seed=3)
+    assert predict("--input", folder, "--seg", "--lung-run", lung.spec.id) == 0
+    assert predict("--input", folder, "--force") == 0
+    left = sorted(each.name for each in out.iterdir() if each.is_file())
+    assert left == ["involvement.csv", "series_mask.json", "series_mask.nii.gz"]
+
+
+def test_somebody_elses_file_is_not_written_over(
+    predict: Predict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "series", tmp_path / "out"
+    series(folder, chest())
+    out.mkdir()
+    (out / "series_mask.dcm").write_text("mine")
+    assert predict("--input", folder, "--seg") == 1
+    assert "series_mask.dcm is there already" in capsys.readouterr().err
+    assert predict("--input", folder) == 0
+    assert (out / "series_mask.dcm").read_text() == "mine"
+
+
+def test_one_that_lies_within_the_series_is_no_slice(predict: Predict, tmp_path: Path) -> None:
+    folder = tmp_path / "series"
+    series(folder, chest())
+    inside = folder / "masks"
+    assert predict("--input", folder, "--seg", "--out", inside) == 0
+    assert predict("--input", folder, "--seg", "--out", inside, "--force") == 0
+    assert predict("--input", folder, "--seg", "--out", tmp_path / "other") == 0
+    assert [each.name for each in (tmp_path / "other").glob("*.dcm")] == ["series_mask.dcm"]
+    first, second = inside / "series_mask.nii.gz", tmp_path / "other" / "series_mask.nii.gz"
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_what_deidentification_left_is_no_hindrance(predict: Predict, tmp_path: Path) -> None:
+    folder, out = tmp_path / "series", tmp_path / "out"
+    series(folder, chest())
+    with pydicom.config.disable_value_validation():
+        rewrite(
+            folder,
+            PatientBirthDate="00000000",
+            PatientSex="ANONYMIZED",
+            StudyDate="x",
+            StudyTime="120000-130000",
+            SliceThickness=None,
+        )
+    turned = pydicom.dcmread(folder / "IM4")
+    turned.ImageOrientationPatient = ["1", "1e-7", "0", "0", "1", "0"]
+    del turned.FrameOfReferenceUID
+    turned.save_as(folder / "IM4")
+    assert predict("--input", folder, "--seg") == 0
+    data = pydicom.dcmread(out / "series_mask.dcm")
+    assert not data.PatientBirthDate and not data.PatientSex and not data.StudyDate
+    lie_alike(out / "series_mask.dcm", out / "series_mask.nii.gz")
+
+
+def test_a_class_called_lung_stays_beside_the_lungs(tmp_path: Path) -> None:
+    folder = tmp_path / "series"
+    series(folder, chest())
+    scan, source = read_scan(folder), read_source(folder)
+    assert scan.affine is not None
+    one, other = np.zeros_like(scan.grey), np.zeros_like(scan.grey)
+    one[1, 3], other[2, 5] = 1, 1
+    path = tmp_path / "a.dcm"
+    made = Made("0", "0", "a\\b " * 30)
+    path.write_bytes(seg_bytes(source, [("lung", one), ("lung", other)], scan.affine, made))
+    data = pydicom.dcmread(path)
+    assert [each.SegmentLabel for each in data.SegmentSequence] == ["lung", "lung"]
+    assert data.pixel_array.sum() == one.sum() + other.sum()
+    assert data.SegmentSequence[0].SegmentAlgorithmName.startswith("a/b a/b")
+
+
+@pytest.mark.parametrize("key", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])
+@pytest.mark.parametrize("value", ["", "1.2.3"])
+def test_slices_that_nothing_names_are_refused(key: str, value: str, tmp_path: Path) -> None:
+    folder = tmp_path / "series"
+    series(folder, chest())
+    rewrite(folder, **{key: value})
+    if value and key != "SOPInstanceUID":
+        read_source(folder)
+        return
+    with pytest.raises(CovbenchError, match=key):
+        read_source(folder)
 
 
 def test_what_a_series_lacks_is_told_before_the_work(
@@ -156,7 +249,7 @@ def test_what_a_series_lacks_is_told_before_the_work(
     folder = tmp_path / "series"
     series(folder, chest())
     last = pydicom.dcmread(folder / "IM4")
-    del last.SOPInstanceUID
+    del last.StudyInstanceUID
     last.save_as(folder / "IM4")
     assert predict("--input", folder, "--seg") == 2
     said = capsys.readouterr().err
