@@ -202,7 +202,11 @@ def _file(module: ModuleType | None) -> Path | None:
 def _session_source(card: Card) -> str:
     """The source of a network that was typed into a session."""
     try:
-        return textwrap.dedent(inspect.getsource(card.builder))
+        text = textwrap.dedent(inspect.getsource(card.builder))
+        # From Python 3.13 on, what `exec` made has the text of `python -c` for its source.
+        if getattr(card.builder, "__name__", "").strip("<>") not in text:
+            raise OSError("this is the source of something else")
+        return text
     except (OSError, TypeError) as error:
         raise CovbenchError(
             f"The source of {card.name!r} can't be read, so its runs could not be recognised.",
