@@ -86,6 +86,8 @@ def transfers(records: Iterable[RunRecord]) -> tuple[Transfer, ...]:
     weights = {run: record.files.get(WEIGHTS) for run, record in known.items()}
     groups: dict[str, list[RunRecord]] = defaultdict(list)
     for record in known.values():
+        if record.spec.inner is not None:
+            continue  # it serves a cascade, and tested none of the fold's test images
         if record.spec.trained is not None or record.training is not None:
             groups[_network(record.spec)].append(record)
     found = [_transfer(group, weights) for group in groups.values()]

@@ -84,6 +84,11 @@ class Found:
             CovbenchError: The run kept none, or the file is missing or not that of the record.
         """
         path, expected = self.folder / WEIGHTS, self.record.files.get(WEIGHTS)
+        if expected is None and self.record.spec.inner is not None:
+            raise CovbenchError(
+                f"{self.record.spec.title} kept no weights: it only served a cascade.",
+                "Name the lung run of the whole fold, whose title has no part.",
+            )
         if expected is None:
             raise CovbenchError(
                 f"{self.record.spec.title} kept no weights.",

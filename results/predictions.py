@@ -34,6 +34,22 @@ def read_predictions(root: Path, record: RunRecord) -> dict[str, npt.NDArray[np.
     Raises:
         CovbenchError: The run kept none, or the file is missing or not that of the record.
     """
+    with np.load(io.BytesIO(_sound(root, record)), allow_pickle=False) as file:
+        return {str(name): file[f"p{place}"] for place, name in enumerate(file["ids"])}
+
+
+def predicted_ids(root: Path, record: RunRecord) -> set[str]:
+    """The images of which a store has predictions of a run; none where they can't be read."""
+    try:
+        content = _sound(root, record)
+    except (OSError, CovbenchError):
+        return set()
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        return set(map(str, file["ids"]))
+
+
+def _sound(root: Path, record: RunRecord) -> bytes:
+    """The file of a run's predictions, once it is sure that it is that of the record."""
     from results.contents import check_predictions  # both need the name of the file
     from results.untrusted import Refused
 
@@ -48,7 +64,7 @@ def read_predictions(root: Path, record: RunRecord) -> dict[str, npt.NDArray[np.
     if expected is None or not path.is_file():
         raise CovbenchError(
             f"There are no predictions of {record.spec.title} ({path}).",
-            "Run it with --set keep=predictions; an archive has them by export --predictions all.",
+            "Run it again with --set keep=predictions --force, or export with --predictions all.",
         )
     content = read_limited(path, "predictions_bytes")
     if sha256(content) != expected:
@@ -65,8 +81,7 @@ def read_predictions(root: Path, record: RunRecord) -> dict[str, npt.NDArray[np.
             if error.limit
             else "Put the original file back, or run it again: covbench run --force.",
         ) from error
-    with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        return {str(name): file[f"p{place}"] for place, name in enumerate(file["ids"])}
+    return content
 
 
 def masks_alone(content: bytes) -> bytes:

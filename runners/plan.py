@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from benchmark.datasets import Fold, PreparedDataset, open_dataset
 from benchmark.protocols import Protocol
 from results.files import parse_json, sha256_file, write_atomically
 from results.index import Known, known_records
+from results.predictions import predicted_ids
 from results.spec import RunSpec
 from results.store import Store
 from runners.job import Job
@@ -50,12 +51,15 @@ class Plan:
         done: Ids of those that have a record.
         failed: Ids of those that failed before and are not to be tried again.
         notes: What was asked for and is not applicable, a sentence each.
+        again: Lung runs that have a record, and must be run again for the sake of their
+            predictions, which a cascade that is still to do takes.
     """
 
     jobs: tuple[Job, ...]
     done: frozenset[str]
     failed: frozenset[str]
     notes: tuple[str, ...] = ()
+    again: tuple[Job, ...] = ()
 
     @property
     def todo(self) -> tuple[Job, ...]:
@@ -137,7 +141,38 @@ def make_plan(
             jobs[run_id] = job.model_copy(update={"attempt": failures[-1].attempt + 1})
             if not retry_failed:
                 failed.add(run_id)
-    return Plan(tuple(jobs.values()), frozenset(done), frozenset(failed), tuple(lines))
+    again = _without_lungs(jobs, done, failed, store, opened)
+    lines += [
+        f"{job.spec.title} is run again: it left no predictions here, which a cascade needs."
+        for job in again
+    ]
+    return Plan(
+        tuple(jobs.values()),
+        frozenset(done - {job.spec.id for job in again}),
+        frozenset(failed),
+        tuple(lines),
+        again,
+    )
+
+
+def _without_lungs(
+    jobs: Mapping[str, Job],
+    done: Collection[str],
+    failed: Collection[str],
+    store: Store,
+    datasets: Sequence[PreparedDataset],
+) -> tuple[Job, ...]:
+    """The recorded lung runs without usable predictions that a run which is to do needs."""
+    todo = [job for job in jobs.values() if job.spec.id not in done and job.spec.id not in failed]
+    needed = dict.fromkeys(need.id for job in todo for need in job.needs if need.id in done)
+    known = {each.name: {case.id for case in each.cases} for each in datasets}
+    found = []
+    for run_id in needed:
+        job = jobs[run_id]
+        record = store.read(job.spec)
+        if record is None or not predicted_ids(store.root, record) & known[job.spec.dataset]:
+            found.append(job)
+    return tuple(found)
 
 
 @dataclass(frozen=True)

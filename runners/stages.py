@@ -162,7 +162,7 @@ def serving(datasets: Sequence[PreparedDataset], tasks: Sequence[str]) -> dict[s
         has = ", ".join(first.manifest.tasks)
         raise CovbenchError(
             f"{first.name} can serve {has}, not {' or '.join(tasks)}.",
-            "Choose another --task; lungs need lung masks, one class a label_map with 0 and 1 "
-            "alone (`covbench data prepare --help`).",
+            "Choose another --task, or prepare the data with lung masks (lung, hierarchical) or "
+            "with several classes (multiclass: --option label_map=1:1,2:2,...).",
         )
     return lacks

@@ -132,6 +132,7 @@ def _listed(folder: Path) -> dict[str, Path]:
             continue
         if path.is_dir():
             if not dicom_files.holds_series(path):
+                _check_no_pictures(path, folder)
                 continue
             suffix = ""
         elif not suffix or not path.is_file():
@@ -146,6 +147,17 @@ def _listed(folder: Path) -> dict[str, Path]:
             f"Prepare it in parts, under several names. {raising('dataset_files', len(found))}",
         )
     return found
+
+
+def _check_no_pictures(inner: Path, folder: Path) -> None:
+    """Refuse pictures that lie too deep: they would be left out without a word."""
+    deep = (each for each in inner.rglob("*") if _suffix(each) and not each.name.startswith("."))
+    if (one := next(deep, None)) is not None:
+        raise CovbenchError(
+            f"{one} lies in a folder inside of {folder.name}/, where every file is an image.",
+            f"Move the pictures into {folder} itself, under names of their own; groups.csv or "
+            "--option groups=... says which patient each is of.",
+        )
 
 
 def _suffix(path: Path) -> str:

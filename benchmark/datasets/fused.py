@@ -70,7 +70,7 @@ def _find(source: Path | None, options: FusedOptions) -> Source:
     for name, given in (("medseg9", options.medseg9), ("coronacases20", options.coronacases20)):
         folder = source_folder(given or source, CARD)
         if name == "medseg9":
-            found, read_from = medseg9.find_scans(folder, options.label_map)
+            found, read_from = medseg9.find_scans(folder, options.label_map, CARD.obtain)
         else:
             found, _, read_from = coronacases20.find_scans(folder)
         scans += [replace(scan, source=name) for scan in found]

@@ -46,8 +46,15 @@ class Medseg9Options(Options):
         return lesion_names(self.label_map)
 
 
-def find_scans(folder: Path, label_map: dict[int, int]) -> tuple[list[Scan], dict[str, Path]]:
+def find_scans(
+    folder: Path, label_map: dict[int, int], obtain: str | None = None
+) -> tuple[list[Scan], dict[str, Path]]:
     """The scans that a folder holds, and the files that they are read from.
+
+    Args:
+        folder: Where they lie.
+        label_map: Stored label to class.
+        obtain: The command that takes the folder; that of `medseg9` by default.
 
     Raises:
         CovbenchError: There are none, or a file of one is missing.
@@ -58,7 +65,7 @@ def find_scans(folder: Path, label_map: dict[int, int]) -> tuple[list[Scan], dic
         raise CovbenchError(
             f"{folder} does not hold rp_im, rp_msk and rp_lung_msk (folders or .zip) with NIfTI "
             "volumes.",
-            f"Put the three downloads into one folder and name it: `{CARD.obtain}`.",
+            f"Put the three downloads into one folder and name it: `{obtain or CARD.obtain}`.",
         )
     same_stems(images, masks, "infection mask (rp_msk)")
     same_stems(images, lungs, "lung mask (rp_lung_msk)")

@@ -90,7 +90,14 @@ def _column(each: LayoutColumn, form: Form, analysis: Analysis | None) -> Column
         title, style, unit = _VALUES[each.value]
         scale = 100.0 if unit == "%" else 1.0
         return Column(
-            each.value, each.title or title, style, unit, each.digits, scale=scale, brief=each.brief
+            each.value,
+            each.title or title,
+            style,
+            unit,
+            each.digits,
+            scale=scale,
+            brief=each.brief,
+            of=INSIDE_LUNG.key if each.value == "inside_lung" else "",
         )
     percent = metric.unit == "fraction" and each.percent
     shows: Literal["spread", "interval", "value"] = "spread"

@@ -13,12 +13,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmark.metrics import METRICS, Confusion, Metric, aggregate
+from benchmark.metrics import Confusion, Metric, aggregate
+from benchmark.metrics.aggregate import inside_lung
+from benchmark.metrics.definitions import INSIDE_LUNG
 from benchmark.protocols.sections import ScoreRule
 from reports.comparing.rescoring import Rounding, Truth, rescore, rounding, score_rule, truths_of
 from reports.frame import summarise
 from reports.tracing.lookup import Traced
-from reports.tracing.trace import payload_hash
+from reports.tracing.trace import TRACED, payload_hash
 from results.cases import read_cases
 from results.predictions import read_predictions
 from results.record import RunRecord
@@ -129,8 +131,8 @@ def retrace(cell: Traced) -> Evidence:
             f"{cell} ({cell.shown}) is not a mean over runs, nor a cost: no run is named for it.",
             "Trace a score of a trained network, its params or its macs.",
         )
-    if cell.how == "mean" and cell.metric not in METRICS:
-        raise unknown("metric", cell.metric, METRICS, ", ".join(METRICS))
+    if cell.how == "mean" and cell.metric not in TRACED:
+        raise unknown("metric", cell.metric, TRACED, ", ".join(TRACED))
     found = [_read(cell, run, expected) for run, expected in cell.runs.items()]
     # Runs of one cell share data and rules, so that one dataset is opened for all of them.
     truths = cache(lambda: _truths(found[0][0].spec))
@@ -199,14 +201,16 @@ def _score(cell: Traced, record: RunRecord, folder: Path, differs: str, truths: 
         differs = f"its per-image scores give {again!r}, its record has {own!r}."
     found = replace(
         found,
-        rows=tuple({**row, "score": _image_score(row, METRICS[key])} for row in rows),
+        rows=tuple({**row, "score": _image_score(row, TRACED[key])} for row in rows),
         values={**found.values, "per-image scores": again},
         differs=differs,
     )
     if cell.target != next(iter(record.scores)):
         why = "stored predictions are of all lesions together"
         return replace(found, reasons={"predictions": why})
-    return _deeper(found, rows, rule, METRICS[key], truths)
+    if key == INSIDE_LUNG.key:
+        return replace(found, reasons={"predictions": "they hold the infection, and no lungs"})
+    return _deeper(found, rows, rule, TRACED[key], truths)
 
 
 def _deeper(
@@ -248,6 +252,8 @@ def _case_rows(record: RunRecord, folder: Path, target: str) -> tuple[list[dict[
 
 def _aggregated(rows: Sequence[Row], rule: ScoreRule, key: str) -> float | None:
     """A score of a run from the rows of its images."""
+    if key == INSIDE_LUNG.key:
+        return inside_lung(rows).value
     score = aggregate(rows, [str(row["group"]) for row in rows], rule).get(key)
     return score.value if score else None
 
@@ -256,6 +262,9 @@ def _image_score(row: Row, metric: Metric) -> float:
     """The score of an image; where the metric is pooled, that of its own pixels."""
     if metric.aggregation != "pooled":
         return float(row[metric.column])
+    if metric is INSIDE_LUNG:
+        share = inside_lung([row]).value
+        return math.nan if share is None else share
     counts = Confusion(*(int(row[name]) for name in ("tp", "fp", "fn", "tn")))
     return float(getattr(counts, metric.measure))
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.metrics import METRICS
+from benchmark.metrics.definitions import INSIDE_LUNG
 from reports.tables.files import TABLE_FORMATS
 from reports.tables.shown import show
 from reports.tables.table import Cell, Column, Table
@@ -28,6 +29,9 @@ TABLES = tuple(f".{each}" for each in TABLE_FORMATS)
 """Endings of the files that a sidecar is written for."""
 COSTS = ("params", "macs")
 """Columns of what a network costs: the same in every run of a row."""
+
+TRACED = {**METRICS, INSIDE_LUNG.key: INSIDE_LUNG}
+"""What records have a score of."""
 
 How = Literal["mean", "cost", "not traced"]
 """A mean over the scores of runs, what a network costs, or something that runs don't give."""
@@ -231,7 +235,7 @@ def _cell(cell: Cell, column: Column) -> dict[str, Any]:
     value = cell.value if isinstance(cell.value, str) or cell.number is not None else None
     runs = [run for run in cell.runs if run]  # trivial predictors have runs without an id
     how: How = "not traced"
-    if runs and column.metric in METRICS:
+    if runs and column.metric in TRACED:
         how = "mean"
     elif runs and column.key in COSTS:
         how = "cost"

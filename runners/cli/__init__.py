@@ -74,8 +74,8 @@ app.command("doctor")(doctor.doctor)
 def main() -> None:
     """Run the command line and end the process.
 
-    Exit codes: 0 done, 1 wrong use, 2 some runs failed, 3 a report was refused for its faults,
-    130 interrupted.
+    Exit codes: 0 done, 1 wrong use, 2 some runs failed or were cancelled, 3 a report was refused
+    for its faults, 130 interrupted.
     """
     warnings.formatwarning = _warning
     sys.exit(run_cli(sys.argv[1:]))

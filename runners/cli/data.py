@@ -213,7 +213,9 @@ def _download(name: str, folder: Path | None, console: Console) -> Path:
     if not recipe.downloads:
         raise CovbenchError(
             f"The dataset {name} has no address that it can be downloaded from.",
-            " ".join(filter(None, (recipe.card.where, f"Then `{recipe.card.obtain}`."))),
+            f"{recipe.card.where} Then `{recipe.card.obtain}`."
+            if recipe.card.where
+            else f"Use files that you have: `{recipe.card.obtain}`.",
         )
     to = folder or data_root() / "downloads" / name
     for text in (

@@ -29,11 +29,17 @@ def logs(
     """Print the log of a run."""
     options.check_store(out)
     from results.locks import is_held
+    from results.store import RECORD
     from runners.find import find_run
     from runners.progress import LOG
 
     found = find_run(out, run)
     path = found.folder / LOG
+    if not path.is_file() and (found.folder / RECORD).is_file():
+        raise CovbenchError(
+            f"{found.title} is done, and its log is not here: archives have none.",
+            f"Its numbers are in {found.folder / RECORD}.",
+        )
     if not path.is_file() and not (follow and is_held(found.folder)):
         raise CovbenchError(
             f"{found.title} has no log: it has not begun.", f"See `covbench status --out {out}`."

@@ -141,6 +141,9 @@ def split_commas(values: Sequence[str]) -> list[str]:
     return [word.strip() for value in values for word in value.split(",") if word.strip()]
 
 
+_MOST_NUMBERS = 100_000
+
+
 def parse_numbers(text: str | None, what: str, least: int) -> tuple[int, ...] | None:
     """Numbers written as `1-5`, `1,3` or both.
 
@@ -159,7 +162,7 @@ def parse_numbers(text: str | None, what: str, least: int) -> tuple[int, ...] | 
         for part in split_commas([text]):
             first, dash, last = part.partition("-")
             span = range(int(first), int(last if dash else first) + 1)
-            if not span or span[0] < least:
+            if not span or span[0] < least or span[-1] >= 2**64 or len(span) > _MOST_NUMBERS:
                 raise ValueError
             numbers += span
         if not numbers:
@@ -167,7 +170,8 @@ def parse_numbers(text: str | None, what: str, least: int) -> tuple[int, ...] | 
     except ValueError:
         raise CovbenchError(
             f"--{what}s {text!r} is no list of {what}s.",
-            f"Write it as {least}-{least + 2} or {least},{least + 2}; {what}s start at {least}.",
+            f"Write it as {least}-{least + 2} or {least},{least + 2}; {what}s start at {least}, "
+            f"and a list has at most {_MOST_NUMBERS:,}.",
         ) from None
     return tuple(dict.fromkeys(numbers))
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from runners.cli import options
+from runners.cli.asking import ask_of, cascades_of, plugins_of
 from runners.cli.training import announce, train_missing
 from zoo.errors import CovbenchError
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from runners.drive import Outcome
     from runners.plan import Plan
-    from runners.stages import Ask
 
 
 _CASCADE = "Cascade (--task hierarchical)"
@@ -177,7 +177,8 @@ def run(
             raise CovbenchError(f"--{name} {value:g} is too few.", "Give 0 or more.")
     chosen = choose_rows(models, rows, weights)
     settings = load_protocol(protocol, set_ or [])
-    ask = _ask(task, lung_model, lungs, lung_mask, dilation, inner_folds)
+    ask = ask_of(task, lung_model, lungs, lung_mask, dilation, inner_folds)
+    joined = cascades_of(chosen, ask)
     summed = [row.name for row in chosen.rows if sums_colours(settings, dict(row.options))]
     console = options.messages()
     loggers = check_loggers(options.split_commas(log or []))
@@ -187,6 +188,10 @@ def run(
         ("Not here yet", chosen.missing),
         ("Start from random weights, since they take none", chosen.scratch),
         ("Left out, since they can't be trained by themselves", chosen.apart),
+        (
+            f"Left out, since they are cascades, which have no task {task}",
+            () if joined else [row.name for row in chosen.joined],
+        ),
         (SUMMED, summed),
         (
             f"Left out, since packages are missing (pip install {' '.join(chosen.packages)})",
@@ -202,14 +207,14 @@ def run(
         Resources(
             out,
             data_root(),
-            _plugins(chosen.plugins, ask),
+            plugins_of(chosen.plugins, ask),
             engine.device,
             engine.threads,
             deterministic,
             loggers,
         ),
         ask=ask,
-        joined=chosen.joined,
+        joined=joined,
         folds=options.parse_numbers(folds, "fold", 1),
         seeds=options.parse_numbers(seeds, "seed", 0),
         retry_failed=retry_failed,
@@ -230,9 +235,8 @@ def run(
             print(job.spec.title)
         return 0
     store = Store(out)
-    if force:
-        for job in plan.jobs:
-            store.set_aside(job.spec)
+    for job in plan.jobs if force else plan.again:
+        store.set_aside(job.spec)
     save_plan(out, plan)
     outcome = train_missing(
         plan,
@@ -244,53 +248,6 @@ def run(
         timeout_minutes=timeout_minutes,
     )
     return _finish(plan, outcome, out, console)
-
-
-def _ask(
-    task: str, lung_model: str, lungs: str, lung_mask: str, dilation: int, inner_folds: int
-) -> Ask:
-    """What the options of a cascade ask for.
-
-    Raises:
-        CovbenchError: A value does not fit.
-    """
-    from pydantic import ValidationError
-
-    from benchmark.datasets.inside import Cascade
-    from runners.selecting import choose_rows
-    from runners.stages import Ask
-
-    given: dict[str, Any] = {
-        "lungs": lungs,
-        "mask": lung_mask,
-        "dilation": dilation,
-        "inner_folds": inner_folds,
-    }
-    try:
-        cascade = Cascade.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = str(first["loc"][0])
-        flag = {"mask": "--lung-mask", "inner_folds": "--inner-folds"}.get(key, f"--{key}")
-        raise CovbenchError(
-            f"{flag} {given[key]} does not fit.", f"{first['msg'].replace('Input', flag)}."
-        ) from None
-    if lung_model == "same":
-        return Ask(task, cascade)
-    rows = choose_rows([lung_model]).rows
-    if len(rows) != 1:
-        raise CovbenchError(
-            f"--lung-model {lung_model} names {len(rows)} networks.", "Name one, or same."
-        )
-    return Ask(task, cascade, rows[0])
-
-
-def _plugins(chosen: tuple[str, ...], ask: Ask) -> tuple[str, ...]:
-    """The plug-ins of the rows, and that of the network that predicts their lungs."""
-    from zoo.registry import get_card
-
-    origin = get_card(ask.lung.name).origin if ask.lung else None
-    return tuple(dict.fromkeys([*chosen, origin])) if origin else chosen
 
 
 def _finish(plan: Plan, outcome: Outcome, out: Path, console: Console) -> int:
@@ -312,4 +269,9 @@ def _finish(plan: Plan, outcome: Outcome, out: Path, console: Console) -> int:
             highlight=False,
             soft_wrap=True,
         )
-    return 2 if failed else 0
+    if outcome.cancelled:
+        what = "1 run was" if len(outcome.cancelled) == 1 else f"{len(outcome.cancelled)} runs were"
+        console.print(
+            f"{what} cancelled; the same command continues.", highlight=False, soft_wrap=True
+        )
+    return 2 if failed or outcome.cancelled else 0

@@ -159,8 +159,8 @@ def _number(value: float | None, scale: float) -> str:
 
 def _facts(evidence: Evidence) -> dict[str, str]:
     """Code, machine, data and protocol of the runs; values that differ stand beside each other."""
-    from benchmark.metrics import METRICS
     from reports.comparison import Comparison
+    from reports.tracing.trace import TRACED
 
     cell, records = evidence.cell, [run.record for run in evidence.runs]
     spec = records[0].spec
@@ -169,7 +169,7 @@ def _facts(evidence: Evidence) -> dict[str, str]:
     if cell.how == "cost":
         made = f"a cost of the network, the same in every record ({count})"
     else:
-        metric = METRICS[cell.metric]
+        metric = TRACED[cell.metric]
         over = _OVER[metric.aggregation]
         made = f"mean over {count} of {metric.key}: {metric.definition}, {over}"
     known = comparison.protocol is not None

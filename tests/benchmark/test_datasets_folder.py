@@ -41,6 +41,16 @@ def test_pictures_of_all_kinds_are_paired_by_stem(folder: Any):
     assert made.cases[0].spacing_mm is None
 
 
+def test_pictures_that_lie_too_deep_are_not_left_out_without_a_word(folder: Any):
+    folder.pair("a")
+    folder.put("images/patient1/b.png", GREY)
+    folder.refused("images/patient1/b.png", "inside of images/", "groups")
+    (folder.path / "images" / "patient1" / "b.png").rename(
+        folder.path / "images" / "patient1" / "b"
+    )
+    assert len(folder.prepare().cases) == 1
+
+
 def test_an_image_whose_own_name_ends_in_mask(folder: Any):
     folder.pair("a_mask")
     assert [case.id for case in folder.prepare().cases] == ["a_mask"]

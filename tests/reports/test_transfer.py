@@ -154,6 +154,17 @@ def test_the_matrix_by_hand(store: Store) -> None:
     assert here.notes == there.notes == ()
 
 
+def test_parts_that_served_a_cascade_are_no_own_scores(store: Store) -> None:
+    before = [
+        table.to_csv() for table in transfer_tables(transfers(read_holdings(store.root).records))
+    ]
+    part = make_record(dataset="here", data_hash=HASHES["here"], fold=1, inner=(1, 2))
+    write(store, part, {"p9-1": (1, 9, 9)})
+    records = read_holdings(store.root).records
+    assert part.spec.id in {each.spec.id for each in records}
+    assert [table.to_csv() for table in transfer_tables(transfers(records))] == before
+
+
 def test_the_ordinary_tables_do_not_hold_them(store: Store) -> None:
     holdings = read_holdings(store.root)
     assert len(holdings.records) == 6

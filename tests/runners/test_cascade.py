@@ -15,6 +15,7 @@ from results.predictions import read_predictions
 from results.record import RunRecord
 from results.store import Store, load_records
 from runners.cli import run_cli
+from runners.drive import Outcome
 from runners.stages import fold_of
 
 SMOKE = ["--protocol", "smoke", "--set", "max_steps=3", "--jobs", "2"]
@@ -77,6 +78,20 @@ def test_a_cascade_from_its_parts_to_its_table(
     assert lung.startswith("phantom, protocol smoke") and ", lung" in lung.splitlines()[0]
     assert "± " not in lung.split("\n\n")[1], "parts of a fold would be runs of their own"
 
+    # The share inside the lungs is traced to its runs and made again from images.
+    row, place = record.spec.row, str(out / "leaderboard.md")
+    assert run_cli(["trace", place, row, "In lungs", "--from", str(out)]) == 0
+    traced = capsys.readouterr().out
+    assert "mean over one run of inside_lung_pooled" in traced
+    assert traced.count("agrees with the table to the digit") == 2
+
+    # Parts serve the cascade alone.
+    part = next(each for each in lungs.values() if each.spec.inner)
+    words = ["predict", "--run", part.spec.id, "--from", str(out), "--input", str(tmp_path)]
+    Image.new("L", (32, 32)).save(tmp_path / "a.png")
+    assert run_cli([*words, "--out", str(tmp_path / "masks")]) == 1
+    assert "Name the lung run of the whole fold" in capsys.readouterr().err
+
     # A second row with the same lungs adds one run alone.
     assert run(
         "--models", f"{pair},!*01", "--task", "hierarchical", "--lung-mask", "channel", "--out", out
@@ -129,6 +144,9 @@ def test_other_cascades(pair: Path, tmp_path: Path, options: list[str]) -> None:
         (["--task", "hierarchical", "--lung-mask", "hrad"], ("--lung-mask hrad", "hard")),
         (["--task", "hierarchical", "--dilation", "-1"], ("--dilation -1", "greater")),
         (["--task", "hierarchical", "--lung-model", "@demo"], ("--lung-model @demo", "same")),
+        (["--task", "hierarchical", "--lung-model", "chsnet"], ("itself a cascade", "raiunet")),
+        (["--dilation", "3"], ("mean nothing for the task infection", "--task hierarchical")),
+        (["--task", "lung", "--lung-model", "unet"], ("mean nothing", "Leave them out")),
     ],
 )
 @pytest.mark.usefixtures("data_root")
@@ -142,6 +160,58 @@ def test_mistakes_are_two_lines(
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 2
     assert words[0] in lines[0] and words[1] in " ".join(lines)
+
+
+@pytest.mark.usefixtures("data_root")
+def test_a_command_whose_runs_were_cancelled_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = Outcome(cancelled=["miniseg · phantom fold 1 seed 0"])
+    monkeypatch.setattr("runners.cli.run.train_missing", lambda *_, **__: outcome)
+    assert run("--models", "miniseg", "--folds", "1", "--out", tmp_path / "runs") == 2
+    assert "1 run was cancelled; the same command continues." in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("data_root")
+def test_a_cascade_by_name_serves_its_own_task_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--task", "lung", "--out", tmp_path, "--fold", "1", "--dry-run"]
+    assert run("--models", "chsnet", *words) == 1
+    assert capsys.readouterr().err.splitlines()[1] == "Name its network for that: raiunet."
+    assert run("--models", "chsnet,miniseg", *words) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("miniseg (lung) · phantom") and len(shown.out.splitlines()) == 1
+    assert "Left out, since they are cascades" in shown.err
+
+
+@pytest.mark.usefixtures("data_root")
+@pytest.mark.parametrize("how", ["never kept", "lost", "turned"])
+def test_lungs_that_left_no_predictions_are_run_again_first(
+    how: str, pair: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "runs"
+    asked = ["--models", f"{pair},!*01", "--inner-folds", "2", "--out", out]
+    asked = [*asked, "--task", "hierarchical"]
+    keep = ["--set", "keep=none"] if how == "never kept" else []
+    assert run("--models", f"{pair},!*01", "--task", "lung", "--out", out, *keep) == 0
+    (lung,) = load_records(out)
+    path = Store(out).folder(lung.spec) / "predictions.npz"
+    if how == "lost":
+        path.unlink()
+    elif how == "turned":
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    capsys.readouterr()
+    assert run(*asked) == 0
+    said = capsys.readouterr().err
+    assert f"{lung.spec.title} is run again" in said and "4 runs: 0 done, 4 to do" in said
+    again = Store(out).read(lung.spec)
+    assert again is not None and again.scores == lung.scores
+    assert len(read_predictions(out, again)) == lung.data.n_test
+    assert run(*asked) == 0
+    assert "4 done, 0 to do" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("data_root")

@@ -130,7 +130,23 @@ def test_numbers(text: str | None, numbers: tuple[int, ...] | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", ",", "x", "1-", "-1", "3-1", "1,3-2", "0", "0-2", "1.5", "1..3", "all"]
+    "text",
+    [
+        "",
+        ",",
+        "x",
+        "1-",
+        "-1",
+        "3-1",
+        "1,3-2",
+        "0",
+        "0-2",
+        "1.5",
+        "1..3",
+        "all",
+        "1-99999999999",
+        f"{2**64}",
+    ],
 )
 def test_what_is_no_list_of_numbers(text: str) -> None:
     with pytest.raises(CovbenchError, match="folds") as caught:
