@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def numbers(values: Iterable[int]) -> str:
@@ -30,7 +30,7 @@ def plural(word: str, values: Sequence[object]) -> str:
 
 
 def without_control(text: str) -> str:
-    """A text with spaces for control characters, which a terminal would obey; its lines stay."""
+    """A text with spaces for control characters, which a terminal obeys; lines and tabs stay."""
     return _CONTROL.sub(" ", text)
 
 
@@ -42,4 +42,4 @@ def csv_value(value: object) -> object:
     if not isinstance(value, str):
         return value
     value = without_control(value)
-    return f"'{value}" if value.startswith(("=", "+", "-", "@")) else value
+    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t")) else value

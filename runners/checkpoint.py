@@ -14,7 +14,7 @@ import torch
 
 from results.files import lasting, write_atomically
 from results.spec import sha256
-from zoo.errors import CovbenchError
+from zoo.errors import CovbenchError, reason_of
 from zoo.limits import read_limited
 
 KEPT = 2
@@ -74,7 +74,7 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
                 state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
             return state, refused
         except Exception as error:  # a damaged file can break its reader in any way
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = reason_of(error)
             refused.append(f"{path.name} can't be read: {reason}")
     return None, refused
 

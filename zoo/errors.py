@@ -37,6 +37,11 @@ def first_line(text: str, most: int = 200) -> str:
     return one_line(next(iter(text.strip().splitlines()), ""))[:most]
 
 
+def reason_of(error: BaseException) -> str:
+    """What an exception says, as the end of a sentence: its first line, or else its kind."""
+    return first_line(str(error)).rstrip(".") or type(error).__name__
+
+
 def one_line(text: str) -> str:
     """A text as one line that a terminal shows as it is, whatever names and values it quotes.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.datasets.dicom_geometry import AGAIN, Header, text
-from zoo.errors import CovbenchError
+from zoo.errors import CovbenchError, reason_of
 from zoo.limits import limits, raising
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
@@ -198,5 +198,4 @@ def choose(folder: Path, headers: Sequence[Header], wanted: str | None) -> list[
 
 def damaged(path: Path, error: Exception) -> CovbenchError:
     """The error for a file that its reader choked on."""
-    reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-    return CovbenchError(f"{path} is damaged or no DICOM file ({reason}).", AGAIN)
+    return CovbenchError(f"{path} is damaged or no DICOM file ({reason_of(error)}).", AGAIN)

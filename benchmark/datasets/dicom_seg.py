@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from benchmark.datasets.dicom_files import choose, damaged, headers_in, quiet, read_file
 from benchmark.datasets.dicom_geometry import stacked, text
 from benchmark.datasets.readers import Grey
-from zoo.errors import CovbenchError, first_line, one_line
+from zoo.errors import CovbenchError, one_line, reason_of
 
 WARNING = "Research software, no medical device: not for diagnosis"
 
@@ -77,10 +77,11 @@ def read_source(folder: Path) -> Source:
     ordered, affine = stacked(folder, choose(folder, headers_in(folder), None))
     slices = tuple(_attributes(header.path) for header in ordered)
     _check_uids(folder, slices)
+    frame = _frame(folder, slices)
     for one in slices:  # which differ by rounding at most: `stacked` refuses what lies otherwise
         one.ImageOrientationPatient = slices[0].ImageOrientationPatient
         one.PixelSpacing = slices[0].PixelSpacing
-        one.FrameOfReferenceUID = slices[0].FrameOfReferenceUID
+        one.FrameOfReferenceUID = frame
     trial = np.zeros((len(slices), int(slices[0].Rows), int(slices[0].Columns), 1), np.uint8)
     trial[0, 0, 0] = 1
     _encoded(folder, slices, trial, ["infection"], Made("0", "0", "a trial"))
@@ -89,8 +90,6 @@ def read_source(folder: Path) -> Source:
 
 def _attributes(path: Path) -> Any:
     """All attributes of a slice but its pixels, with what a segmentation takes from them."""
-    from pydicom.uid import generate_uid
-
     data = read_file(path, pixels=True)
     try:
         data.decode()
@@ -103,9 +102,26 @@ def _attributes(path: Path) -> Any:
     for key in _MAY_BE_EMPTY:
         if key not in data or not _is_valid(key, text(data, key)):
             setattr(data, key, "")
-    if not data.get("FrameOfReferenceUID"):  # de-identified; the slices of a series share one
-        data.FrameOfReferenceUID = generate_uid(entropy_srcs=[text(data, "SeriesInstanceUID")])
     return data
+
+
+def _frame(folder: Path, slices: Sequence[Any]) -> str:
+    """The frame of reference of a series; one that follows from its UID where none is left.
+
+    Raises:
+        CovbenchError: There are several.
+    """
+    from pydicom.uid import generate_uid
+
+    known = {text(one, "FrameOfReferenceUID") for one in slices} - {""}
+    if len(known) > 1:
+        raise CovbenchError(
+            f"{folder} allows no DICOM segmentation (slices of {len(known)} frames of reference).",
+            _LEAVE,
+        )
+    return next(iter(known), "") or generate_uid(
+        entropy_srcs=[text(slices[0], "SeriesInstanceUID")]
+    )
 
 
 @quiet()
@@ -170,7 +186,7 @@ def _encoded(
     except MemoryError:
         raise
     except Exception as error:  # of many kinds: what a file lacks or has wrong is found out late
-        reason = first_line(str(error) or type(error).__name__).rstrip(".")
+        reason = reason_of(error)
         raise CovbenchError(f"{folder} allows no DICOM segmentation ({reason}).", _LEAVE) from error
     return file.getvalue()
 

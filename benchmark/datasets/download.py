@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from zoo.errors import CovbenchError
+from zoo.errors import CovbenchError, reason_of
 from zoo.limits import read_limited
 
 HASHES = "sha256.json"
@@ -70,7 +70,8 @@ def download(addresses: Mapping[str, str], folder: Path, progress: Progress | No
             raise _changed(folder / name) from error
         except OSError as error:  # those of requests are such, too
             raise CovbenchError(
-                f"{name} could not be fetched from {urlsplit(address).hostname} ({_said(error)}).",
+                f"{name} could not be fetched from {urlsplit(address).hostname} "
+                f"({reason_of(error)}).",
                 "Run the command again: it goes on where it ended. Or fetch the files yourself "
                 f"into a folder and name that: {address}",
             ) from error
@@ -172,7 +173,3 @@ def _changed(path: Path) -> CovbenchError:
         f"{path.name} is not the file that it was at first use: its SHA-256 differs.",
         f"Delete {path} and its line in {path.parent / HASHES} if the dataset was revised.",
     )
-
-
-def _said(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

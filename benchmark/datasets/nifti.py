@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmark.datasets.readers import check_finite
 from benchmark.datasets.volume import Volume, check_same_grid, grey_slices, turned
-from zoo.errors import CovbenchError
+from zoo.errors import CovbenchError, reason_of
 from zoo.limits import limits, raising
 
 __all__ = ["SUFFIXES", "Volume", "check_same_grid", "grey_slices", "is_volume", "read_volume"]
@@ -145,5 +145,4 @@ def _load(path: Path, image: Any) -> NDArray[np.generic]:
 
 
 def _damaged(path: Path, error: Exception) -> CovbenchError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-    return CovbenchError(f"{path} is damaged or no NIfTI file ({reason}).", _AGAIN)
+    return CovbenchError(f"{path} is damaged or no NIfTI file ({reason_of(error)}).", _AGAIN)

@@ -20,7 +20,7 @@ from PIL import Image
 
 from benchmark.labels import IGNORE
 from benchmark.window import Window
-from zoo.errors import CovbenchError
+from zoo.errors import CovbenchError, reason_of
 from zoo.limits import limits, raising
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
@@ -297,10 +297,5 @@ def _damaged(path: Path, error: Exception) -> CovbenchError:
     if isinstance(error, PermissionError):
         return CovbenchError(f"{path} may not be read.", "Give yourself the right to read it.")
     return CovbenchError(
-        f"{path} is damaged or no PNG, JPEG or TIFF picture ({_reason(error)}).", _AGAIN
+        f"{path} is damaged or no PNG, JPEG or TIFF picture ({reason_of(error)}).", _AGAIN
     )
-
-
-def _reason(error: Exception) -> str:
-    """The first line of an exception's text, or its kind."""
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import re
 import sys
 import time
 from pathlib import Path
@@ -16,7 +15,6 @@ from zoo.errors import CovbenchError
 
 _POLL_SECONDS = 0.5
 _CHUNK = 2**20
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tabs and ends of lines
 
 
 def logs(
@@ -69,5 +67,7 @@ def _print_from(path: Path, position: int, decoder: codecs.IncrementalDecoder) -
 
 def _show(text: str) -> None:
     """Print a part; a terminal gets no control characters, whatever the run had to say."""
-    sys.stdout.write(_CONTROL.sub(" ", text) if sys.stdout.isatty() else text)
+    from reports.words import without_control
+
+    sys.stdout.write(without_control(text) if sys.stdout.isatty() else text)
     sys.stdout.flush()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.cards import Card
-from zoo.errors import CovbenchError
+from zoo.errors import CovbenchError, reason_of
 from zoo.padding import pad_to_divisor, padded_size
 from zoo.registry import build, cards
 
@@ -114,7 +114,7 @@ def check_encoder(card: Card, options: dict[str, Any], size: int) -> int:
     except CovbenchError:
         raise
     except Exception as error:  # a submodule can fail in any way
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        reason = reason_of(error)
         raise CovbenchError(
             f"The encoder of {card.name} ({card.encoder}) can't be run by itself: {reason}.",
             "An encoder is pretrained where it takes the image alone and gives its maps.",

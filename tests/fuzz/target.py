@@ -28,7 +28,7 @@ TARGETS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "dicom": ("series", "one_file", "a.dcm", ("benchmark.datasets.dicom", "pydicom")),
     "lists": ("recipes", "one_list", "train0.txt", ("benchmark.datasets.lists",)),
     "record": ("records", "record", "record.json", ("results", "json")),
-    "sidecar": ("leftovers", "traced_of_bytes", "a.trace.json", ("reports.tracing", "json")),
+    "sidecar": ("sidecars", "traced_of_bytes", "a.trace.json", ("reports.tracing", "json")),
     "plan": ("leftovers", "shown", "plan.json", ("runners.plan", "runners.watch", "json")),
     "progress": ("leftovers", "progress", "progress.json", ("runners.progress",)),
     "archive": ("archives", "imported", "runs.covbench", ("results", "tarfile")),

@@ -14,6 +14,7 @@ from tests.hostile import (
     segmentations,
     series,
     settings,
+    sidecars,
     volumes,
     weights,
 )
@@ -29,6 +30,7 @@ MODULES = (
     segmentations,
     records,
     leftovers,
+    sidecars,
     archives,
     settings,
     weights,

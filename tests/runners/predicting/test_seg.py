@@ -204,12 +204,14 @@ def test_what_deidentification_left_is_no_hindrance(predict: Predict, tmp_path: 
             StudyTime="120000-130000",
             SliceThickness=None,
         )
-    turned = pydicom.dcmread(folder / "IM4")
+    frame = pydicom.dcmread(folder / "IM0").FrameOfReferenceUID
+    turned = pydicom.dcmread(folder / "IM4")  # the file of one slice, whichever comes first
     turned.ImageOrientationPatient = ["1", "1e-7", "0", "0", "1", "0"]
     del turned.FrameOfReferenceUID
     turned.save_as(folder / "IM4")
     assert predict("--input", folder, "--seg") == 0
     data = pydicom.dcmread(out / "series_mask.dcm")
+    assert data.FrameOfReferenceUID == frame, "that of the slices which still name it"
     assert not data.PatientBirthDate and not data.PatientSex and not data.StudyDate
     lie_alike(out / "series_mask.dcm", out / "series_mask.nii.gz")
 
@@ -228,6 +230,27 @@ def test_a_class_called_lung_stays_beside_the_lungs(tmp_path: Path) -> None:
     assert [each.SegmentLabel for each in data.SegmentSequence] == ["lung", "lung"]
     assert data.pixel_array.sum() == one.sum() + other.sum()
     assert data.SegmentSequence[0].SegmentAlgorithmName.startswith("a/b a/b")
+
+
+def test_slices_of_two_frames_of_reference_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "series"
+    series(folder, chest())
+    other = pydicom.dcmread(folder / "IM2")
+    other.FrameOfReferenceUID = "1.2.3"
+    other.save_as(folder / "IM2")
+    with pytest.raises(CovbenchError, match="2 frames of reference"):
+        read_source(folder)
+
+
+@pytest.mark.parametrize("missing", [f"IM{place}" for place in range(5)])
+def test_a_frame_of_reference_that_one_slice_lost(missing: str, tmp_path: Path) -> None:
+    folder = tmp_path / "series"
+    series(folder, chest())
+    lost = pydicom.dcmread(folder / missing)
+    frame = lost.FrameOfReferenceUID
+    del lost.FrameOfReferenceUID
+    lost.save_as(folder / missing)
+    assert {one.FrameOfReferenceUID for one in read_source(folder).slices} == {frame}
 
 
 @pytest.mark.parametrize("key", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])
